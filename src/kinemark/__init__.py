@@ -1,0 +1,1 @@
+"""Kinemark: text to video that can prove what it made."""

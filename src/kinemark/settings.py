@@ -1,0 +1,35 @@
+"""The only place where the environment is read.
+
+| variable | meaning | default |
+|---|---|---|
+| KINEMARK_HOME | keys, ledger and other state of this installation | ~/.local/share/kinemark |
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where this installation keeps its state."""
+
+    home: Path
+
+    @property
+    def keys_dir(self) -> Path:
+        """Folder of the signing and watermark keys; its files have mode 600."""
+        return self.home / "keys"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The append-only ledger, an SQLite file."""
+        return self.home / "ledger.sqlite"
+
+
+def load_settings() -> Settings:
+    """Read the environment once and return what it says."""
+    default = Path.home() / ".local" / "share" / "kinemark"
+    return Settings(home=Path(os.environ.get("KINEMARK_HOME") or default).expanduser())
