@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kinemark.safety.gates import Decision
+    from kinemark.safety.decision import Decision
 
 
 class KinemarkError(Exception):
