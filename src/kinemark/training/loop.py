@@ -1,0 +1,247 @@
+"""The training loop of spark's transformer: resumable at any step, and the same whatever interrupts it.
+
+Shape suffixes: B batch, F slots, C channels, H W latent size, L tokens, D width.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from kinemark.errors import RequestError
+from kinemark.model.transformer import Transformer
+from kinemark.sampling.flow import noised
+from kinemark.training.objective import SceneReadout, clean_loss, draw_sigma, readout_loss
+from kinemark.training.optim import Ema, learning_rate_factor, make_optimisers
+from kinemark.training.state import Trainee
+from kinemark.training.stream import Batch, Pool, build_pool, draw_batch, soften, step_generator
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from kinemark.model.text import TextEncoder
+    from kinemark.training.recipes import Recipe
+
+STATE_FILE = "state.pt"
+LOG_FILE = "log.jsonl"
+SUBJECTS, READOUTS = 2, 5
+#: The log has the mean loss of each of these ranges of noise.
+SIGMA_EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+GRADIENT_CLIP = 1.0
+
+
+class Observer(Protocol):
+    """Told about the run now and then: draws contact sheets, prints, evaluates."""
+
+    def __call__(self, trainee: Trainee, out: Path) -> None:
+        """Look at the run; `out` is its folder."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """Sums since the last line of the log."""
+
+    started: float = field(default_factory=time.perf_counter)
+    sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    counts: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def add(self, name: str, total: float, count: float = 1.0) -> None:
+        self.sums[name] += total
+        self.counts[name] += count
+
+    def means(self) -> dict[str, float]:
+        return {name: round(self.sums[name] / self.counts[name], 5) for name in self.sums if self.counts[name]}
+
+
+def build_trainee(recipe: Recipe, seed: int) -> Trainee:
+    """Fresh modules and optimisers of a recipe, on its device."""
+    torch.manual_seed(seed)
+    transformer = Transformer(recipe.config).to(recipe.device)
+    readout = SceneReadout(recipe.config.width, SUBJECTS, READOUTS).to(recipe.device)
+    others = [module for name, module in transformer.named_children() if name != "blocks"]
+    optimisers = make_optimisers(
+        transformer.blocks, [*others, readout], matrix_lr=recipe.matrix_lr, other_lr=recipe.other_lr
+    )
+    # Parameters that belong to the class itself and to none of its children (the head's modulation).
+    optimisers[1].add_param_group({"params": list(transformer.parameters(recurse=False))})
+    trainee = Trainee(transformer, readout, optimisers, Ema(transformer, recipe.ema))
+    trainee.progress.seed = seed
+    return trainee
+
+
+def training_step(
+    trainee: Trainee, recipe: Recipe, batch: Batch, generator: Generator, lr_factor: float, window: _Window
+) -> None:
+    """One update: noise the clip, predict it clean, read the scene out of a middle block, and step.
+
+    Args:
+        trainee: modules and optimisers.
+        recipe: weights of the terms.
+        batch: what to learn from.
+        generator: of the step, for noise and noise levels.
+        lr_factor: from `learning_rate_factor`.
+        window: where the losses are summed for the log.
+    """
+    clean_BCFHW, anchors = batch.clean_BCFHW, batch.anchors
+    slots = clean_BCFHW.shape[2]
+    sigma_BF, learn_BF = draw_sigma(clean_BCFHW.shape[0], slots - anchors, recipe.noise, generator)
+    nothing_BA = torch.zeros(clean_BCFHW.shape[0], anchors, device=sigma_BF.device)
+    sigma_BF, learn_BF = torch.cat([nothing_BA, sigma_BF], 1), torch.cat([nothing_BA, learn_BF], 1)
+    noise_BCFHW = torch.randn(clean_BCFHW.shape, generator=generator, device=generator.device)
+    x_BCFHW = noised(clean_BCFHW, noise_BCFHW, sigma_BF[:, None, :, None, None])
+
+    middle: list[Tensor] = []
+    hook = trainee.transformer.blocks[recipe.config.layers // 2].register_forward_hook(
+        lambda _module, _inputs, output: middle.append(output)
+    )
+    block_F = torch.arange(slots, device=sigma_BF.device)
+    with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.autocast):
+        predicted_BCFHW = trainee.transformer(
+            x_BCFHW, sigma_BF, batch.text_BLD, time_BF=batch.time_BF, block_F=block_F
+        )
+        hook.remove()
+        read_BSFK = trainee.readout(middle[0], slots)
+    emphasis = recipe.subject_emphasis if trainee.progress.fraction < 1 - 0.25 else 0.0
+    loss_BF = clean_loss(
+        predicted_BCFHW.float(), clean_BCFHW, sigma_BF, learn_BF, 1 + emphasis * soften(batch.mask_BFHW)
+    )
+    read_loss = readout_loss(read_BSFK.float(), batch.state_BSFK, learn_BF)
+    loss = loss_BF.sum() / learn_BF.sum().clamp(min=1) + recipe.readout * read_loss
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(trainee.transformer.parameters(), GRADIENT_CLIP)
+    for optimiser in trainee.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group.setdefault("full_lr", group["lr"]) * lr_factor
+        optimiser.step()
+        optimiser.zero_grad()
+    trainee.ema.update(trainee.transformer)
+    _record(window, loss_BF.detach(), sigma_BF, learn_BF, {"read": float(read_loss.detach()), "norm": float(norm)})
+
+
+def _record(
+    window: _Window, loss_BF: Tensor, sigma_BF: Tensor, learn_BF: Tensor, scalars: dict[str, float]
+) -> None:
+    window.add("loss", float(loss_BF.sum()), float(learn_BF.sum()))
+    for low, high in zip(SIGMA_EDGES, SIGMA_EDGES[1:], strict=False):
+        inside_BF = learn_BF * ((sigma_BF >= low) & (sigma_BF < high))
+        window.add(f"loss_sigma_{low:.1f}_{high:.1f}", float((loss_BF * inside_BF).sum()), float(inside_BF.sum()))
+    for name, value in scalars.items():
+        window.add(name, value)
+
+
+def train(
+    recipe: Recipe,
+    encoder: TextEncoder,
+    out: Path,
+    *,
+    minutes: float,
+    start: dict[str, Tensor] | None = None,
+    seed: int = 0,
+    observe: Observer | None = None,
+    log_every: int = 25,
+) -> Trainee:
+    """Train until the present cycle is over, and return the run.
+
+    A cycle that was interrupted is finished first, with the minutes that it has left; otherwise a new one of `minutes`
+    begins, from the state in `out`, else from `start`, else from random weights.
+
+    Args:
+        recipe: what to learn.
+        encoder: frozen; reads the captions.
+        out: folder of state, log and sheets; made if it is not there.
+        minutes: length of a new cycle, more than 0.
+        start: weights of the transformer to begin with when `out` holds no state.
+        seed: of a new run.
+        observe: called every `recipe.sheet_minutes`, and at the end.
+        log_every: steps between lines of the log.
+
+    Raises:
+        RequestError: minutes are not a positive number.
+        FailureError: the state in `out` does not fit the recipe.
+    """
+    if not (math.isfinite(minutes) and minutes > 0):
+        raise RequestError(f"minutes is {minutes}; give a number greater than 0")
+    out.mkdir(parents=True, exist_ok=True)
+    trainee = build_trainee(recipe, seed)
+    if (out / STATE_FILE).exists():
+        trainee.load(out / STATE_FILE)
+    elif start is not None:
+        trainee.transformer.load_state_dict(start)
+        trainee.ema = Ema(trainee.transformer, recipe.ema)
+    if trainee.progress.fraction >= 1:
+        trainee.progress.begin_cycle(minutes)
+    if recipe.compiled:
+        for block in trainee.transformer.blocks:
+            block.compile(dynamic=True)
+    try:
+        _run_cycle(trainee, recipe, encoder, out, observe, log_every)
+    finally:
+        trainee.save(out / STATE_FILE)
+    return trainee
+
+
+def _run_cycle(
+    trainee: Trainee, recipe: Recipe, encoder: TextEncoder, out: Path, observe: Observer | None, log_every: int
+) -> None:
+    progress, device = trainee.progress, torch.device(recipe.device)
+    window, last, saved, seen = _Window(), time.perf_counter(), progress.seconds, progress.seconds
+    pool, pool_number = _pool(recipe, encoder, progress.seed, progress.step, device)
+    while progress.fraction < 1:
+        if progress.step // recipe.pool_steps != pool_number:
+            pool, pool_number = _pool(recipe, encoder, progress.seed, progress.step, device)
+        generator = step_generator(progress.seed, progress.step, device)
+        batch = draw_batch(recipe, pool, progress.seed, progress.step, progress.tokens, generator)
+        factor = learning_rate_factor(progress.step - progress.cycle_step, progress.fraction)
+        training_step(trainee, recipe, batch, generator, factor, window)
+        _count(trainee, recipe, batch)
+        now = time.perf_counter()
+        progress.seconds, progress.cycle_seconds, last = (
+            progress.seconds + now - last,
+            progress.cycle_seconds + now - last,
+            now,
+        )
+        if progress.step % log_every == 0:
+            _write_log(trainee, window, factor, out)
+            window = _Window()
+        if progress.seconds - saved > 60 * recipe.save_minutes:
+            trainee.save(out / STATE_FILE)
+            saved = progress.seconds
+        if observe and (progress.seconds - seen > 60 * recipe.sheet_minutes or progress.fraction >= 1):
+            observe(trainee, out)
+            seen, last = progress.seconds, time.perf_counter()
+
+
+def _pool(
+    recipe: Recipe, encoder: TextEncoder, seed: int, step: int, device: torch.device
+) -> tuple[Pool, int]:
+    number = step // recipe.pool_steps
+    return build_pool(encoder, recipe.pool_size, seed * 1_000_003 + number, device), number
+
+
+def _count(trainee: Trainee, recipe: Recipe, batch: Batch) -> None:
+    clips, _, slots, height, width = batch.clean_BCFHW.shape
+    trainee.progress.step += 1
+    trainee.progress.clips += clips
+    trainee.progress.tokens += clips * slots * (height // recipe.patch) * (width // recipe.patch)
+
+
+def _write_log(trainee: Trainee, window: _Window, lr_factor: float, out: Path) -> None:
+    progress = trainee.progress
+    line = {
+        "step": progress.step,
+        "minutes": round(progress.seconds / 60, 2),
+        "clips": progress.clips,
+        "tokens": progress.tokens,
+        "lr_factor": round(lr_factor, 4),
+        **window.means(),
+        "window_seconds": round(time.perf_counter() - window.started, 2),
+    }
+    with (out / LOG_FILE).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")

@@ -1,0 +1,119 @@
+"""What spark minimises: clean-frame prediction under per-slot noise, weighted as in velocity space.
+
+Shape suffixes: B batch, F slots, C channels, H W latent size, L tokens of one slot, D width, S subjects, K read-outs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from einops import rearrange
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+#: Below this noise level the velocity-space weight 1 / sigma^2 stops growing.
+SIGMA_FLOOR: Final = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseMix:
+    """How noise levels are dealt to the slots of a clip. The three shares add up to 1.
+
+    Attributes:
+        history: share of clips with h slots of history at one low level, and one level for the rest.
+        shared: share with one level for all slots.
+        independent: share with an independent, uniform level for each slot (Diffusion Forcing, arXiv 2407.01392).
+        history_sigma: the highest level of a history.
+        mean: mean of the normal whose sigmoid is the level (JiT, arXiv 2511.13720: -0.8 with t = 1 for clean).
+        std: its standard deviation.
+        uniform: share of levels drawn uniformly instead.
+    """
+
+    history: float = 0.5
+    shared: float = 0.3
+    independent: float = 0.2
+    history_sigma: float = 0.3
+    mean: float = 0.8
+    std: float = 0.8
+    uniform: float = 0.1
+
+
+def _levels(shape: tuple[int, ...], mix: NoiseMix, generator: Generator) -> Tensor:
+    device = generator.device
+    normal = torch.randn(shape, generator=generator, device=device) * mix.std + mix.mean
+    uniform = torch.rand(shape, generator=generator, device=device)
+    pick = torch.rand(shape, generator=generator, device=device) < mix.uniform
+    return torch.where(pick, uniform, torch.sigmoid(normal))
+
+
+def draw_sigma(batch: int, slots: int, mix: NoiseMix, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Draw the noise level of every slot.
+
+    Returns:
+        `sigma_BF` in (0, 1), and `learn_BF`, 1 where the slot counts in the loss: history is a condition, not a task.
+    """
+    device = generator.device
+    sigma_BF = _levels((batch, 1), mix, generator).expand(batch, slots).clone()
+    learn_BF = torch.ones(batch, slots, device=device)
+    if slots == 1:
+        return sigma_BF, learn_BF
+    kind_B1 = torch.rand((batch, 1), generator=generator, device=device)
+    length_B1 = torch.randint(1, slots, (batch, 1), generator=generator, device=device)
+    low_B1 = torch.rand((batch, 1), generator=generator, device=device) * mix.history_sigma
+    past_BF = (torch.arange(slots, device=device) < length_B1) & (kind_B1 < mix.history)
+    free_B1 = kind_B1 >= mix.history + mix.shared
+    levels_BF = torch.rand((batch, slots), generator=generator, device=device)
+    sigma_BF = torch.where(past_BF, low_B1, torch.where(free_B1, levels_BF, sigma_BF))
+    return sigma_BF, torch.where(past_BF, torch.zeros_like(learn_BF), learn_BF)
+
+
+def velocity_weight(sigma_BF: Tensor) -> Tensor:
+    """Weight that turns a squared error of clean frames into one of velocity: (x - clean)/sigma has error/sigma.
+
+    From x = (1 - sigma) clean + sigma noise, velocity = (x - clean) / sigma. Bounded below `SIGMA_FLOOR`.
+    """
+    return sigma_BF.clamp(min=SIGMA_FLOOR) ** -2
+
+
+def clean_loss(
+    predicted_BCFHW: Tensor, clean_BCFHW: Tensor, sigma_BF: Tensor, learn_BF: Tensor, emphasis_BFHW: Tensor
+) -> Tensor:
+    """Velocity-weighted squared error of every slot, `[B, F]`; slots that are not learnt are 0.
+
+    `emphasis_BFHW` weighs pixels; it is normalised so that emphasis shifts attention within a slot and does not change
+    the scale of the loss.
+    """
+    error_BFHW = (predicted_BCFHW - clean_BCFHW).square().mean(dim=1)
+    emphasis = emphasis_BFHW / emphasis_BFHW.mean(dim=(-2, -1), keepdim=True)
+    return (error_BFHW * emphasis).mean(dim=(-2, -1)) * velocity_weight(sigma_BF) * learn_BF
+
+
+class SceneReadout(nn.Module):
+    """Reads where the subjects are and how they move out of a middle block: an aid in training, thrown away after.
+
+    Labels are free in a rendered world, and asking for them makes position and velocity worth representing.
+    """
+
+    def __init__(self, width: int, subjects: int, values: int) -> None:
+        super().__init__()
+        self.subjects = subjects
+        self.look = nn.Linear(width, subjects)
+        self.value = nn.Linear(width, subjects * values)
+
+    def forward(self, x_BLD: Tensor, slots: int) -> Tensor:
+        """Tokens `[B, (F L), D]` of a block to read-outs `[B, S, F, K]`: attention-pooled within each slot."""
+        x_BFLD = rearrange(x_BLD, "B (F L) D -> B F L D", F=slots)
+        look_BFLS = self.look(x_BFLD).softmax(dim=2)
+        value_BFLSK = rearrange(self.value(x_BFLD), "B F L (S K) -> B F L S K", S=self.subjects)
+        return torch.einsum("BFLS,BFLSK->BSFK", look_BFLS, value_BFLSK)
+
+
+def readout_loss(predicted_BSFK: Tensor, state_BSFK: Tensor, learn_BF: Tensor) -> Tensor:
+    """Mean absolute error over the subjects that are there (absent ones are NaN in `state_BSFK`)."""
+    there = state_BSFK.isfinite() & rearrange(learn_BF > 0, "B F -> B 1 F 1")
+    error = (predicted_BSFK - state_BSFK.nan_to_num()).abs() * there
+    return error.sum() / there.sum().clamp(min=1)
