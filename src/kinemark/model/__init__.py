@@ -1,0 +1,1 @@
+"""The denoiser and what stands around it: text encoder, autoencoder, foreign checkpoints, weights."""

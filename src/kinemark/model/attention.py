@@ -1,0 +1,148 @@
+"""Attention as Wan computes it: normalised queries and keys, three rotary axes, and the text beside the video.
+
+B batch, F slots, S tokens of one slot, L tokens (F S, in raster order), K tokens attended to, D width, N heads,
+E width of a head, P rotary pairs (E / 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
+from einops import rearrange
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from kinemark.model.configs import TransformerConfig
+
+Join = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(raw keys, rotated keys, values) of new tokens, all BNLE -> (keys, values) of everything that they attend to."""
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm over the last dimension, in float32, cast back before the learned scale (as in Wan)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise; shape and dtype stay."""
+        wide = x.float()
+        inverse = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return (wide * inverse).type_as(x) * self.weight
+
+
+def rotary_table(config: TransformerConfig, time_BF: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return the cosines and sines `[B, 1, F h w, P, 2]` of every token's position in time, rows and columns.
+
+    Each axis has its own spectrum, normalised by its own share of the head: E - 4 (E // 6), 2 (E // 6), 2 (E // 6)
+    channels (Wan2.1 `rope_params`, `rope_apply`). Angles are float64, the table float32.
+
+    Args:
+        config: the head's width, the base and the spatial unit.
+        time_BF: time of each slot, in slots; need not be whole or in order.
+        grid: tokens in a column and in a row of one slot.
+    """
+    rows, columns = grid
+    pairs_space = config.head_dim // 6
+    pairs_time = config.head_dim // 2 - 2 * pairs_space
+    time = _axis(time_BF, pairs_time, config.rope_base)
+    down, across = (
+        _axis(_spatial_positions(config, size, min(grid), time_BF.device), pairs_space, config.rope_base)
+        for size in grid
+    )
+    batch, slots = time_BF.shape
+    whole = (batch, slots, rows, columns)
+    parts = (
+        time[:, :, None, None].expand(*whole, -1, -1),
+        down[:, None].expand(*whole, -1, -1),
+        across.expand(*whole, -1, -1),
+    )
+    return rearrange(torch.cat(parts, dim=-2), "b f h w p c -> b 1 (f h w) p c")
+
+
+def _spatial_positions(config: TransformerConfig, size: int, shorter: int, device: torch.device) -> Tensor:
+    index = torch.arange(size, device=device)
+    if config.rope_span is None:
+        return index
+    return (index + 0.5) * (config.rope_span / shorter)
+
+
+def _axis(position: Tensor, pairs: int, base: float) -> Tensor:
+    """RoFormer (arXiv 2104.09864), equation 15: pair i turns by position * base^(-i / pairs)."""
+    order = torch.arange(pairs, device=position.device, dtype=torch.float64)
+    angle = position.double()[..., None] * base ** (-order / pairs)
+    return torch.stack((angle.cos(), angle.sin()), dim=-1).float()
+
+
+def rotate(x_BNLE: Tensor, table_B1LP2: Tensor) -> Tensor:
+    """Turn consecutive channel pairs of queries or keys by a `rotary_table`, in float32."""
+    pairs = x_BNLE.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():  # the compiler fuses real arithmetic and does not generate complex code
+        real, imaginary = pairs.unbind(-1)
+        cos, sin = table_B1LP2.unbind(-1)
+        turned = torch.stack((real * cos - imaginary * sin, real * sin + imaginary * cos), dim=-1)
+    else:  # without it, one complex product is four times as fast
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(table_B1LP2))
+    return turned.flatten(-2).type_as(x_BNLE)
+
+
+def block_causal_mask(block_F: Tensor, tokens_per_slot: int, cached_tokens: int) -> Tensor:
+    """Return which tokens may be attended to: `[1, 1, L, K]` (or `[B, 1, L, K]`), K = cached + L.
+
+    Slot i attends to slot j where `block[j] <= block[i]`; cached slots came before and are always visible.
+    """
+    sees = block_F[..., :, None] >= block_F[..., None, :]
+    sees = sees.repeat_interleave(tokens_per_slot, -1).repeat_interleave(tokens_per_slot, -2)
+    return F.pad(sees, (cached_tokens, 0), value=True).reshape(-1, 1, sees.shape[-2], cached_tokens + sees.shape[-1])
+
+
+class Attention(nn.Module):
+    """The projections that self- and cross-attention share; queries and keys are normalised over the full width."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.q = nn.Linear(width, width)
+        self.k = nn.Linear(width, width)
+        self.v = nn.Linear(width, width)
+        self.o = nn.Linear(width, width)
+        self.norm_q = RMSNorm(width, config.eps)
+        self.norm_k = RMSNorm(width, config.eps)
+
+    def _split(self, x_BLD: Tensor) -> Tensor:
+        return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _merge(self, x_BNLE: Tensor) -> Tensor:
+        merged: Tensor = self.o(x_BNLE.transpose(1, 2).flatten(2))
+        return merged
+
+
+class SelfAttention(Attention):
+    """Attention among the tokens of the video, and those of a cache."""
+
+    def forward(self, x_BLD: Tensor, table_B1LP2: Tensor, mask_B1LK: Tensor | None, join: Join | None) -> Tensor:
+        """Attend from every token to all that the mask allows (None: all), cached ones included."""
+        q_BNLE = rotate(self._split(self.norm_q(self.q(x_BLD))), table_B1LP2)
+        raw_BNLE = self._split(self.norm_k(self.k(x_BLD)))
+        k_BNKE = rotate(raw_BNLE, table_B1LP2)
+        v_BNKE = self._split(self.v(x_BLD))
+        if join is not None:
+            k_BNKE, v_BNKE = join(raw_BNLE, k_BNKE, v_BNKE)
+        return self._merge(F.scaled_dot_product_attention(q_BNLE, k_BNKE, v_BNKE, attn_mask=mask_B1LK))
+
+
+class CrossAttention(Attention):
+    """Attention from the video's tokens to the text's: no positions, and no mask over padding."""
+
+    def forward(self, x_BLD: Tensor, text_BKD: Tensor) -> Tensor:
+        """Attend from every video token to every text token."""
+        q_BNLE = self._split(self.norm_q(self.q(x_BLD)))
+        k_BNKE = self._split(self.norm_k(self.k(text_BKD)))
+        v_BNKE = self._split(self.v(text_BKD))
+        return self._merge(F.scaled_dot_product_attention(q_BNLE, k_BNKE, v_BNKE))

@@ -1,0 +1,209 @@
+"""Keys and values of slots that are already generated, kept raw and rotated when read.
+
+Raw keys are the one representation from which every published policy can be derived: absolute positions, a window
+that is renumbered as it moves (LongLive 2.0, Infinity-RoPE), sinks that follow the window (Rolling Forcing).
+
+B batch, F slots, L tokens, N heads, E width of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kinemark.model.attention import rotate
+
+Placement = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""(true times of cached slots BF, of new slots BF, number of sinks) -> the times at which they are rotated."""
+
+
+def absolute(past_BF: Tensor, new_BF: Tensor, sinks: int) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - a Placement
+    """Place every slot at its true time."""
+    return past_BF, new_BF
+
+
+def window_relative(past_BF: Tensor, new_BF: Tensor, sinks: int) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    """Number the slots as they lie in the cache, so that positions stay bounded (LongLive 2.0, Infinity-RoPE)."""
+    order = torch.arange(past_BF.shape[1] + new_BF.shape[1], device=new_BF.device, dtype=new_BF.dtype)
+    past, new = order.split((past_BF.shape[1], new_BF.shape[1]))
+    return past.expand_as(past_BF), new.expand_as(new_BF)
+
+
+def sinks_before_window(past_BF: Tensor, new_BF: Tensor, sinks: int) -> tuple[Tensor, Tensor]:
+    """Let the sinks follow the window and end right before it (the anchor block of Rolling Forcing)."""
+    held = min(sinks, past_BF.shape[1])
+    window_BF = torch.cat((past_BF[:, held:], new_BF), dim=1)
+    follow = window_BF[:, :1] - held + torch.arange(held, device=new_BF.device, dtype=new_BF.dtype)
+    return torch.cat((torch.maximum(past_BF[:, :held], follow), past_BF[:, held:]), dim=1), new_BF
+
+
+def within(horizon: float) -> Placement:
+    """Return the placement that clamps each cached slot's distance from the new slots to a trained horizon."""
+
+    def place(past_BF: Tensor, new_BF: Tensor, sinks: int) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+        earliest, latest = new_BF.amin(1, keepdim=True), new_BF.amax(1, keepdim=True)
+        return past_BF.clamp(earliest - horizon, latest + horizon), new_BF
+
+    return place
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """Which slots are kept, and where in time they are read."""
+
+    window: int | None = None
+    """Most recent slots that are kept, beside the sinks; None keeps all."""
+    sinks: int = 0
+    """First slots written, which are never dropped."""
+    place: Placement = absolute
+
+    def __post_init__(self) -> None:
+        if self.sinks < 0 or (self.window is not None and self.window < 0):
+            raise ValueError(f"window {self.window} and sinks {self.sinks} must not be negative")
+
+    def kept(self, slots: int) -> list[int]:
+        """Return the indices, of `slots` in cache order, that survive."""
+        if self.window is None or slots <= self.sinks + self.window:
+            return list(range(slots))
+        return [*range(self.sinks), *range(slots - self.window, slots)]
+
+
+@dataclass(slots=True)
+class _Layer:
+    """Buffers `[B, N, capacity, E]` of one layer; `rotated` is what attention reads."""
+
+    raw: Tensor
+    rotated: Tensor
+    values: Tensor
+
+    def buffers(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.raw, self.rotated, self.values
+
+
+class KVCache:
+    """The cache of one rollout, for inference: `Transformer.forward` reads it, and appends to it with `write=True`.
+
+    A forward writes its own keys behind the cached ones, so that attention reads one contiguous run; `close` then
+    either keeps or forgets them. Rotated keys are remembered until their placement changes.
+    """
+
+    def __init__(self, policy: CachePolicy | None = None) -> None:
+        self.policy = policy or CachePolicy()
+        self.slots_written = 0
+        self._layers: list[_Layer] = []
+        self._past_BF: Tensor | None = None
+        self._placed_BF: Tensor | None = None
+        self._new_BF: Tensor | None = None
+        self._new_placed_BF: Tensor | None = None
+        self._tokens_per_slot = 0
+
+    def __len__(self) -> int:
+        """Return the number of cached slots."""
+        return 0 if self._past_BF is None else self._past_BF.shape[1]
+
+    @property
+    def tokens(self) -> int:
+        """Cached tokens of one batch item."""
+        return len(self) * self._tokens_per_slot
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the cache holds, scratch space included."""
+        return sum(buffer.nbytes for layer in self._layers for buffer in layer.buffers())
+
+    @property
+    def times(self) -> Tensor | None:
+        """True times `[B, F]` of the cached slots in generation order; None when empty."""
+        return self._past_BF
+
+    def open(self, time_BF: Tensor, tokens_per_slot: int, table: Callable[[Tensor], Tensor]) -> Tensor:
+        """Begin a forward of new slots; return the rotary table at which they are to be rotated.
+
+        Args:
+            time_BF: true times of the new slots.
+            tokens_per_slot: tokens of one slot; the same in every forward of a rollout.
+            table: times -> rotary table.
+
+        Raises:
+            RuntimeError: gradients are on; cached keys carry none.
+            ValueError: the batch or the picture size differs from that of the cached slots.
+        """
+        if torch.is_grad_enabled():
+            raise RuntimeError("a forward with a cache keeps no gradients; run it under torch.no_grad()")
+        self._new_BF = time_BF
+        if self._past_BF is None or self._placed_BF is None:
+            self._tokens_per_slot = tokens_per_slot
+            self._new_placed_BF = self.policy.place(time_BF[:, :0], time_BF, self.policy.sinks)[1]
+            return table(self._new_placed_BF)
+        if (len(self._past_BF), self._tokens_per_slot) != (len(time_BF), tokens_per_slot):
+            raise ValueError(
+                f"the cache holds batch {len(self._past_BF)} with {self._tokens_per_slot} tokens per slot, the new "
+                f"slots have batch {len(time_BF)} with {tokens_per_slot}; start a new KVCache for another batch or size"
+            )
+        placed_BF, self._new_placed_BF = self.policy.place(self._past_BF, time_BF, self.policy.sinks)
+        if not torch.equal(placed_BF, self._placed_BF):
+            past_table = table(placed_BF)
+            for layer in self._layers:
+                layer.rotated[:, :, : self.tokens] = rotate(layer.raw[:, :, : self.tokens], past_table)
+            self._placed_BF = placed_BF
+        return table(self._new_placed_BF)
+
+    def join(self, index: int, raw_BNLE: Tensor, rotated_BNLE: Tensor, values_BNLE: Tensor) -> tuple[Tensor, Tensor]:
+        """Put a layer's new keys and values behind the cached ones; return all rotated keys and all values."""
+        end = self.tokens + raw_BNLE.shape[2]
+        layer = self._layer(index, end, raw_BNLE)
+        for buffer, new in zip(layer.buffers(), (raw_BNLE, rotated_BNLE, values_BNLE), strict=True):
+            buffer[:, :, self.tokens : end] = new
+        return layer.rotated[:, :, :end], layer.values[:, :, :end]
+
+    def close(self, *, write: bool) -> None:
+        """End a forward: keep the new slots (and drop what the policy drops), or forget them."""
+        new_BF, new_placed_BF = self._new_BF, self._new_placed_BF
+        assert new_BF is not None
+        assert new_placed_BF is not None
+        self._new_BF = self._new_placed_BF = None
+        if not write:
+            return
+        self.slots_written += new_BF.shape[1]
+        if self._past_BF is None or self._placed_BF is None:
+            self._past_BF, self._placed_BF = new_BF, new_placed_BF
+        else:
+            self._past_BF = torch.cat((self._past_BF, new_BF), dim=1)
+            self._placed_BF = torch.cat((self._placed_BF, new_placed_BF), dim=1)
+        self.keep(self.policy.kept(len(self)))
+
+    def keep(self, slots: Sequence[int]) -> None:
+        """Keep only these slots (indices in cache order, ascending), for example after a change of prompt."""
+        if self._past_BF is None or self._placed_BF is None or list(slots) == list(range(len(self))):
+            return
+        index = torch.tensor(slots, dtype=torch.long, device=self._past_BF.device)
+        size = self._tokens_per_slot
+        tokens = (index[:, None] * size + torch.arange(size, device=index.device)).flatten()
+        for layer in self._layers:
+            for buffer in layer.buffers():
+                buffer[:, :, : len(tokens)] = buffer[:, :, tokens]
+        self._past_BF, self._placed_BF = self._past_BF[:, index], self._placed_BF[:, index]
+
+    def _layer(self, index: int, end: int, like_BNLE: Tensor) -> _Layer:
+        """Return a layer's buffers with room for `end` tokens."""
+        if index == len(self._layers):
+            capacity = self._capacity(end)
+            shape = (*like_BNLE.shape[:2], capacity, like_BNLE.shape[3])
+            self._layers.append(_Layer(*(like_BNLE.new_empty(shape) for _ in range(3))))
+        layer = self._layers[index]
+        if layer.raw.shape[2] < end:
+            capacity = self._capacity(end)
+            grown = [buffer.new_empty((*buffer.shape[:2], capacity, buffer.shape[3])) for buffer in layer.buffers()]
+            for new, old in zip(grown, layer.buffers(), strict=True):
+                new[:, :, : self.tokens] = old[:, :, : self.tokens]
+            layer = self._layers[index] = _Layer(*grown)
+        return layer
+
+    def _capacity(self, end: int) -> int:
+        """Room to allocate for `end` tokens: what a bounded policy can ever need, or double what is needed now."""
+        if self.policy.window is None:
+            return 2 * end
+        return max(end, (self.policy.sinks + self.policy.window) * self._tokens_per_slot + end - self.tokens)

@@ -1,0 +1,273 @@
+"""The denoiser: Wan's transformer, with a noise level per slot and an attention order.
+
+One class runs spark, every Wan 2.1/2.2 checkpoint and their causal relatives. Names of modules and parameters are
+those of the original Wan checkpoints, the naming trap included: in a block `norm3` belongs to the cross-attention and
+`norm2` to the feed-forward. Arithmetic follows the original too: time embedding, modulation, gates, norms and the
+residual stream are float32 whatever the weights are.
+
+B batch, F slots, C channels, H W size of the latent, h w tokens in a column and a row, S tokens of one slot (h w),
+L tokens (F S, in raster order), D width, N heads, P rotary pairs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
+from einops import rearrange
+from torch import Tensor, nn
+
+from kinemark.model.attention import CrossAttention, Join, SelfAttention, block_causal_mask, rotary_table
+
+if TYPE_CHECKING:
+    from kinemark.model.cache import KVCache
+    from kinemark.model.configs import TransformerConfig
+
+TIMESTEPS = 1000.0  # Wan counts noise from 0 to 1000; sigma counts it from 0 to 1
+
+
+class PatchEmbedding(nn.Module):
+    """A convolution whose stride is its kernel, computed as the matrix product that it is."""
+
+    def __init__(self, channels: int, width: int, patch: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.patch = patch
+        self.weight = nn.Parameter(torch.empty(width, channels, *patch))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x_BCFHW: Tensor) -> Tensor:
+        """Cut the latent into patches, slot by slot in raster order, and project each to a token of L D."""
+        _, height, width = self.patch
+        patches = rearrange(x_BCFHW, "b c f (h q) (w r) -> b (f h w) (c q r)", q=height, r=width)
+        return F.linear(patches.to(self.weight.dtype), self.weight.flatten(1), self.bias)
+
+
+class FloatLayerNorm(nn.LayerNorm):
+    """Layer norm in float32 even where the weights are not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise; the result is float32."""
+        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention and feed-forward, each added to the residual stream."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.modulation = nn.Parameter(torch.zeros(1, 6, width))
+        self.norm1 = nn.LayerNorm(width, config.eps, elementwise_affine=False)
+        self.self_attn = SelfAttention(config)
+        self.norm3 = FloatLayerNorm(width, config.eps)
+        self.cross_attn = CrossAttention(config)
+        self.norm2 = nn.LayerNorm(width, config.eps, elementwise_affine=False)
+        self.ffn = nn.Sequential(nn.Linear(width, config.ffn), nn.GELU("tanh"), nn.Linear(config.ffn, width))
+
+    def forward(
+        self,
+        x_BLD: Tensor,
+        noise_BF6D: Tensor,
+        text_BKD: Tensor,
+        table_B1LP2: Tensor,
+        mask_B1LK: Tensor | None = None,
+        join: Join | None = None,
+    ) -> Tensor:
+        """Return the residual stream (float32) after this block.
+
+        Args:
+            x_BLD: the residual stream.
+            noise_BF6D: projected noise level of each slot, float32.
+            text_BKD: embedded text.
+            table_B1LP2: rotary table of the tokens.
+            mask_B1LK: which tokens each token may attend to; None: all.
+            join: the cache's layer, if there is one.
+        """
+        dtype = self.self_attn.q.weight.dtype
+        modulation = (self.modulation.float() + noise_BF6D).unsqueeze(3).unbind(2)
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation
+        attended = self.self_attn(_modulate(self.norm1(x_BLD), shift1, scale1).to(dtype), table_B1LP2, mask_B1LK, join)
+        x_BLD = _gated_add(x_BLD, gate1, attended)
+        x_BLD = x_BLD + self.cross_attn(self.norm3(x_BLD).to(dtype), text_BKD)
+        return _gated_add(x_BLD, gate2, self.ffn(_modulate(self.norm2(x_BLD), shift2, scale2).to(dtype)))
+
+
+def _modulate(x_BLD: Tensor, shift_BF1D: Tensor, scale_BF1D: Tensor) -> Tensor:
+    """Return x (1 + scale) + shift, each slot with its own (adaLN of DiT, arXiv 2212.09748, section 3.2)."""
+    slots = x_BLD.unflatten(1, (shift_BF1D.shape[1], -1))
+    return torch.addcmul(shift_BF1D, slots, 1 + scale_BF1D).flatten(1, 2)
+
+
+def _gated_add(x_BLD: Tensor, gate_BF1D: Tensor, update_BLD: Tensor) -> Tensor:
+    """Return x + gate * update, each slot with its own gate."""
+    size = (gate_BF1D.shape[1], -1)
+    return torch.addcmul(x_BLD.unflatten(1, size), gate_BF1D, update_BLD.float().unflatten(1, size)).flatten(1, 2)
+
+
+class Head(nn.Module):
+    """Modulated norm and projection of each token back to its patch."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        _, height, width = config.patch
+        self.norm = nn.LayerNorm(config.width, config.eps, elementwise_affine=False)
+        self.head = nn.Linear(config.width, config.out_channels * height * width)
+        self.modulation = nn.Parameter(torch.zeros(1, 2, config.width))
+
+    def forward(self, x_BLD: Tensor, level_BFD: Tensor) -> Tensor:
+        """Return patches, L by (patch rows, patch columns, channels)."""
+        shift, scale = (self.modulation.float() + level_BFD.unsqueeze(2)).unsqueeze(3).unbind(2)
+        patches: Tensor = self.head(_modulate(self.norm(x_BLD), shift, scale).to(self.head.weight.dtype))
+        return patches
+
+
+class Transformer(nn.Module):
+    """Wan's transformer; see the module's head for what is general about it."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.patch_embedding = PatchEmbedding(config.in_channels, width, config.patch)
+        self.text_embedding = nn.Sequential(nn.Linear(config.text_dim, width), nn.GELU("tanh"), nn.Linear(width, width))
+        self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, width), nn.SiLU(), nn.Linear(width, width))
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.head = Head(config)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise for training from scratch, from torch's global generator.
+
+        As Wan does (Wan2.1 `init_weights`): Xavier for projections and patches, N(0, 0.02) for the time and text
+        embeddings, zero for biases and the head. Unlike Wan, and as DiT's adaLN-Zero (arXiv 2212.09748, section 3.2)
+        does, every block starts as the identity; here by zero output projections under a gate of one, which also
+        covers the cross-attention, and which lets gradients reach the projections in the first step.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.xavier_uniform_(self.patch_embedding.weight.flatten(1))
+        for layer in (*self.text_embedding, *self.time_embedding):
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+        nn.init.zeros_(self.time_projection[1].weight)
+        for block in self.blocks:
+            for output in (block.self_attn.o, block.cross_attn.o, block.ffn[2]):
+                nn.init.zeros_(output.weight)
+            with torch.no_grad():
+                block.modulation.zero_()[:, [2, 5]] = 1.0  # the two gates
+        nn.init.zeros_(self.head.head.weight)
+
+    def forward(
+        self,
+        x_BCFHW: Tensor,
+        sigma_BF: Tensor,
+        text_BLD: Tensor,
+        *,
+        time_BF: Tensor | None = None,
+        block_F: Tensor | None = None,
+        cache: KVCache | None = None,
+        write: bool = False,
+    ) -> Tensor:
+        """Return the raw output (`config.predicts` says what it is) for slots of noised latent.
+
+        Args:
+            x_BCFHW: noised latent; H and W are multiples of the patch.
+            sigma_BF: noise level of each slot in [0, 1]; `[B]` or a scalar broadcasts.
+            text_BLD: `[B, at most text_len, text_dim]`, zero-padded to `text_len` here.
+            time_BF: time of each slot (or `[F]`), in slots, for the rotary positions; default: 0 to F - 1, after
+                the slots that the cache has seen.
+            block_F: block of each slot (or `[B, F]`) in generation order; slot i attends to slot j where
+                `block[j] <= block[i]`. None: full attention.
+            cache: earlier slots; the new ones attend to all of them.
+            write: append the new slots to the cache.
+
+        Raises:
+            ValueError: a size does not fit the patch, the text is too long, or sigma does not broadcast.
+        """
+        batch, _, slots, height, width = x_BCFHW.shape
+        grid = self._grid(height, width)
+        tokens_per_slot = grid[0] * grid[1]
+        table_of = partial(rotary_table, self.config, grid=grid)
+        time_BF = self._times(time_BF, x_BCFHW, cache)
+        if cache is None:
+            table = table_of(time_BF)
+        else:
+            table = cache.open(time_BF.expand(batch, slots), tokens_per_slot, table_of)
+        mask = None
+        if block_F is not None and slots > 1:
+            mask = block_causal_mask(block_F, tokens_per_slot, 0 if cache is None else cache.tokens)
+
+        level_BFD, noise_BF6D = self._embed_noise(_per_slot(sigma_BF, batch, slots, x_BCFHW.device))
+        text = self._embed_text(text_BLD)
+        x_BLD = self.patch_embedding(x_BCFHW).float()
+        for index, block in enumerate(self.blocks):
+            join = None if cache is None else partial(cache.join, index)
+            x_BLD = block(x_BLD, noise_BF6D, text, table, mask, join)
+        if cache is not None:
+            cache.close(write=write)
+        _, patch_height, patch_width = self.config.patch
+        return rearrange(
+            self.head(x_BLD, level_BFD).to(x_BCFHW.dtype),
+            "b (f h w) (q r c) -> b c f (h q) (w r)",
+            f=slots,
+            h=grid[0],
+            q=patch_height,
+            r=patch_width,
+        )
+
+    def _grid(self, height: int, width: int) -> tuple[int, int]:
+        _, patch_height, patch_width = self.config.patch
+        if height % patch_height or width % patch_width:
+            raise ValueError(
+                f"latent of {height}x{width} does not divide into patches of {patch_height}x{patch_width}; "
+                "pad it to a multiple"
+            )
+        return height // patch_height, width // patch_width
+
+    def _times(self, time_BF: Tensor | None, x_BCFHW: Tensor, cache: KVCache | None) -> Tensor:
+        """Return times as `[B, F]` or `[1, F]`."""
+        if time_BF is None:
+            start = 0 if cache is None else cache.slots_written
+            time_BF = torch.arange(start, start + x_BCFHW.shape[2], device=x_BCFHW.device, dtype=torch.float32)
+        return time_BF[None] if time_BF.ndim == 1 else time_BF
+
+    def _embed_noise(self, sigma_BF: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the level's embedding (for the head) and its projection (for the blocks), in float32."""
+        half = self.config.freq_dim // 2
+        order = torch.arange(half, device=sigma_BF.device, dtype=torch.float64)
+        angle = TIMESTEPS * sigma_BF.double()[..., None] * 10_000.0 ** (-order / half)
+        waves = torch.cat((angle.cos(), angle.sin()), dim=-1).float()
+        with torch.autocast(sigma_BF.device.type, enabled=False):
+            hidden = F.silu(_linear_float(waves, self.time_embedding[0]))
+            level_BFD = _linear_float(hidden, self.time_embedding[2])
+            projected = _linear_float(F.silu(level_BFD), self.time_projection[1])
+        return level_BFD, projected.unflatten(-1, (6, -1))
+
+    def _embed_text(self, text_BLD: Tensor) -> Tensor:
+        missing = self.config.text_len - text_BLD.shape[1]
+        if missing < 0:
+            raise ValueError(f"text of {text_BLD.shape[1]} tokens is longer than {self.config.text_len}; cut it")
+        padded = F.pad(text_BLD, (0, 0, 0, missing)) if missing else text_BLD
+        embedded: Tensor = self.text_embedding(padded.to(self.text_embedding[0].weight.dtype))
+        return embedded
+
+
+def _linear_float(x: Tensor, layer: nn.Linear) -> Tensor:
+    return F.linear(x, layer.weight.float(), layer.bias.float())
+
+
+def _per_slot(sigma: Tensor, batch: int, slots: int, device: torch.device) -> Tensor:
+    sigma = torch.as_tensor(sigma, device=device)
+    if sigma.ndim == 1:
+        sigma = sigma[:, None]
+    if sigma.ndim > 2 or any(size not in (1, full) for size, full in zip(sigma.shape, (batch, slots), strict=False)):
+        raise ValueError(
+            f"sigma of shape {tuple(sigma.shape)} does not broadcast to batch {batch} by {slots} slots; "
+            "give a scalar, one per item, or one per item and slot"
+        )
+    return sigma.expand(batch, slots)
