@@ -6,8 +6,10 @@ The Wan sizes are those of Wan-Video/Wan2.1 and Wan2.2 `wan/configs/*.py`; a var
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
+
+from kinemark.timeline import Capability
 
 Prediction = Literal["velocity", "clean"]
 
@@ -32,13 +34,15 @@ class TransformerConfig:
     rope_span: float | None = None
     """None: spatial positions are token indices, as in Wan. A number: the shorter side spans this many units at every
     resolution and a token sits at its centre."""
+    coordinates: bool = False
+    """Show the patch embedding each pixel's row and column too: a small model need not infer them from edges."""
     eps: float = 1e-6
     predicts: Prediction = "velocity"
     """What the raw output is; `sampling.flow` turns both into a velocity."""
     block_slots: int | None = None
     """Slots that are generated together under a block-causal order; None: trained with full attention."""
-    capabilities: frozenset[str] = frozenset({"from_text"})
-    """The verbs (constructors of `Timeline`) that the weights were trained for."""
+    capabilities: frozenset[Capability] = frozenset()
+    """What the weights were trained for beyond text; a timeline says what it needs."""
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -57,7 +61,11 @@ class TransformerConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as values that JSON can hold; `from_json` reads them back."""
-        return {**asdict(self), "patch": list(self.patch), "capabilities": sorted(self.capabilities)}
+        return {
+            **asdict(self),
+            "patch": list(self.patch),
+            "capabilities": sorted(known.name for known in self.capabilities),
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TransformerConfig:
@@ -72,7 +80,7 @@ class TransformerConfig:
         proper = dict(values)
         try:
             proper["patch"] = tuple(values["patch"])
-            proper["capabilities"] = frozenset(values["capabilities"])
+            proper["capabilities"] = frozenset(Capability[name] for name in values["capabilities"])
             return cls(**proper)
         except (KeyError, TypeError) as error:
             raise ValueError(f"incomplete transformer config: {error}") from error
@@ -96,9 +104,10 @@ def spark() -> TransformerConfig:
         text_len=16,
         rope_base=100.0,
         rope_span=8.0,
+        coordinates=True,
         predicts="clean",
         block_slots=1,
-        capabilities=frozenset({"from_text", "from_image", "extend"}),
+        capabilities=frozenset({Capability.HISTORY}),
     )
 
 
@@ -117,6 +126,7 @@ def tiny() -> TransformerConfig:
         freq_dim=32,
         rope_base=100.0,
         rope_span=4.0,
+        coordinates=True,
         predicts="clean",
         block_slots=1,
     )
@@ -124,23 +134,21 @@ def tiny() -> TransformerConfig:
 
 def wan_1_3b() -> TransformerConfig:
     """Return Wan2.1-T2V-1.3B, which is also every causal and distilled relative of it."""
-    return _wan(channels=16, width=1536, heads=12, ffn=8960, layers=30, capabilities=frozenset({"from_text"}))
+    return _wan(channels=16, width=1536, heads=12, ffn=8960, layers=30)
 
 
 def wan_5b() -> TransformerConfig:
     """Return Wan2.2-TI2V-5B: text to video, and image to video by a clean first slot."""
-    verbs = frozenset({"from_text", "from_image"})
-    return _wan(channels=48, width=3072, heads=24, ffn=14336, layers=30, capabilities=verbs)
+    model = _wan(channels=48, width=3072, heads=24, ffn=14336, layers=30)
+    return replace(model, capabilities=frozenset({Capability.HISTORY}))
 
 
 def wan_14b() -> TransformerConfig:
     """Return Wan2.1-T2V-14B, which is also each expert of Wan2.2-T2V-A14B."""
-    return _wan(channels=16, width=5120, heads=40, ffn=13824, layers=40, capabilities=frozenset({"from_text"}))
+    return _wan(channels=16, width=5120, heads=40, ffn=13824, layers=40)
 
 
-def _wan(
-    *, channels: int, width: int, heads: int, ffn: int, layers: int, capabilities: frozenset[str]
-) -> TransformerConfig:
+def _wan(*, channels: int, width: int, heads: int, ffn: int, layers: int) -> TransformerConfig:
     return TransformerConfig(
         in_channels=channels,
         out_channels=channels,
@@ -151,5 +159,4 @@ def _wan(
         layers=layers,
         text_dim=4096,
         text_len=512,
-        capabilities=capabilities,
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kinemark.model.cache import KVCache
     from kinemark.model.configs import TransformerConfig
 
+GATES = (2, 5)  # rows of a block's modulation; the others are shifts and scales
 TIMESTEPS = 1000.0  # Wan counts noise from 0 to 1000; sigma counts it from 0 to 1
 
 
@@ -42,6 +43,17 @@ class PatchEmbedding(nn.Module):
         _, height, width = self.patch
         patches = rearrange(x_BCFHW, "b c f (h q) (w r) -> b (f h w) (c q r)", q=height, r=width)
         return F.linear(patches.to(self.weight.dtype), self.weight.flatten(1), self.bias)
+
+
+def with_coordinates(x_BCFHW: Tensor) -> Tensor:
+    """Append two channels: each pixel's row and column, both from -1 (first edge) to 1 (last edge) at every size."""
+    batch, _, slots, height, width = x_BCFHW.shape
+    down, across = (
+        ((torch.arange(size, device=x_BCFHW.device) + 0.5) * (2 / size) - 1).to(x_BCFHW.dtype)
+        for size in (height, width)
+    )
+    whole = (batch, 1, slots, height, width)
+    return torch.cat((x_BCFHW, down[:, None].expand(whole), across.expand(whole)), dim=1)
 
 
 class FloatLayerNorm(nn.LayerNorm):
@@ -96,14 +108,18 @@ class Block(nn.Module):
 
 def _modulate(x_BLD: Tensor, shift_BF1D: Tensor, scale_BF1D: Tensor) -> Tensor:
     """Return x (1 + scale) + shift, each slot with its own (adaLN of DiT, arXiv 2212.09748, section 3.2)."""
-    slots = x_BLD.unflatten(1, (shift_BF1D.shape[1], -1))
-    return torch.addcmul(shift_BF1D, slots, 1 + scale_BF1D).flatten(1, 2)
+    return torch.addcmul(shift_BF1D, _by_slot(x_BLD, shift_BF1D), 1 + scale_BF1D).flatten(1, 2)
 
 
 def _gated_add(x_BLD: Tensor, gate_BF1D: Tensor, update_BLD: Tensor) -> Tensor:
     """Return x + gate * update, each slot with its own gate."""
-    size = (gate_BF1D.shape[1], -1)
-    return torch.addcmul(x_BLD.unflatten(1, size), gate_BF1D, update_BLD.float().unflatten(1, size)).flatten(1, 2)
+    update_BFSD = _by_slot(update_BLD.float(), gate_BF1D)
+    return torch.addcmul(_by_slot(x_BLD, gate_BF1D), gate_BF1D, update_BFSD).flatten(1, 2)
+
+
+def _by_slot(x_BLD: Tensor, like_BF1D: Tensor) -> Tensor:
+    batch, slots, _, width = like_BF1D.shape
+    return x_BLD.view(batch, slots, -1, width)
 
 
 class Head(nn.Module):
@@ -130,7 +146,8 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.patch_embedding = PatchEmbedding(config.in_channels, width, config.patch)
+        seen_channels = config.in_channels + 2 * config.coordinates
+        self.patch_embedding = PatchEmbedding(seen_channels, width, config.patch)
         self.text_embedding = nn.Sequential(nn.Linear(config.text_dim, width), nn.GELU("tanh"), nn.Linear(width, width))
         self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, width), nn.SiLU(), nn.Linear(width, width))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
@@ -151,16 +168,18 @@ class Transformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.patch_embedding.weight.flatten(1))
-        for layer in (*self.text_embedding, *self.time_embedding):
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=0.02)
-        nn.init.zeros_(self.time_projection[1].weight)
-        for block in self.blocks:
-            for output in (block.self_attn.o, block.cross_attn.o, block.ffn[2]):
-                nn.init.zeros_(output.weight)
-            with torch.no_grad():
-                block.modulation.zero_()[:, [2, 5]] = 1.0  # the two gates
-        nn.init.zeros_(self.head.head.weight)
+        for layer in (*_linears(self.text_embedding), *_linears(self.time_embedding)):
+            nn.init.normal_(layer.weight, std=0.02)
+        zeroed = [*_linears(self.time_projection), self.head.head]
+        for block in self.modules():
+            if isinstance(block, Block):
+                zeroed += [block.self_attn.o, block.cross_attn.o, _linears(block.ffn)[1]]
+                nn.init.zeros_(block.modulation)
+                for gate in GATES:
+                    nn.init.ones_(block.modulation[:, gate])
+        for layer in zeroed:
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.head.modulation)
 
     def forward(
         self,
@@ -204,21 +223,17 @@ class Transformer(nn.Module):
 
         level_BFD, noise_BF6D = self._embed_noise(_per_slot(sigma_BF, batch, slots, x_BCFHW.device))
         text = self._embed_text(text_BLD)
-        x_BLD = self.patch_embedding(x_BCFHW).float()
+        seen_BCFHW = with_coordinates(x_BCFHW) if self.config.coordinates else x_BCFHW
+        x_BLD = self.patch_embedding(seen_BCFHW).float()
         for index, block in enumerate(self.blocks):
             join = None if cache is None else partial(cache.join, index)
             x_BLD = block(x_BLD, noise_BF6D, text, table, mask, join)
         if cache is not None:
             cache.close(write=write)
         _, patch_height, patch_width = self.config.patch
-        return rearrange(
-            self.head(x_BLD, level_BFD).to(x_BCFHW.dtype),
-            "b (f h w) (q r c) -> b c f (h q) (w r)",
-            f=slots,
-            h=grid[0],
-            q=patch_height,
-            r=patch_width,
-        )
+        sizes = {"f": slots, "h": grid[0], "q": patch_height, "r": patch_width}
+        out_BLE = self.head(x_BLD, level_BFD).to(x_BCFHW.dtype)
+        return rearrange(out_BLE, "b (f h w) (q r c) -> b c f (h q) (w r)", **sizes)
 
     def _grid(self, height: int, width: int) -> tuple[int, int]:
         _, patch_height, patch_width = self.config.patch
@@ -243,18 +258,23 @@ class Transformer(nn.Module):
         angle = TIMESTEPS * sigma_BF.double()[..., None] * 10_000.0 ** (-order / half)
         waves = torch.cat((angle.cos(), angle.sin()), dim=-1).float()
         with torch.autocast(sigma_BF.device.type, enabled=False):
-            hidden = F.silu(_linear_float(waves, self.time_embedding[0]))
-            level_BFD = _linear_float(hidden, self.time_embedding[2])
-            projected = _linear_float(F.silu(level_BFD), self.time_projection[1])
-        return level_BFD, projected.unflatten(-1, (6, -1))
+            first, second = _linears(self.time_embedding)
+            (projection,) = _linears(self.time_projection)
+            level_BFD = _linear_float(F.silu(_linear_float(waves, first)), second)
+            noise_BFE = _linear_float(F.silu(level_BFD), projection)
+        return level_BFD, noise_BFE.view(*sigma_BF.shape, 6, -1)
 
     def _embed_text(self, text_BLD: Tensor) -> Tensor:
         missing = self.config.text_len - text_BLD.shape[1]
         if missing < 0:
             raise ValueError(f"text of {text_BLD.shape[1]} tokens is longer than {self.config.text_len}; cut it")
         padded = F.pad(text_BLD, (0, 0, 0, missing)) if missing else text_BLD
-        embedded: Tensor = self.text_embedding(padded.to(self.text_embedding[0].weight.dtype))
+        embedded: Tensor = self.text_embedding(padded.to(self.patch_embedding.weight.dtype))
         return embedded
+
+
+def _linears(layers: nn.Sequential) -> list[nn.Linear]:
+    return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
 
 def _linear_float(x: Tensor, layer: nn.Linear) -> Tensor:
