@@ -1,0 +1,78 @@
+"""Undoing the ways in which a word is hidden from a word list.
+
+A prompt is read in several *views*: as written, and once more for every disguise that was found in it (digits and signs
+for letters, letters set apart, letters of another script). A view is a line of words with one space around each, where
+a full stop stands as a word of its own, so that a rule can be written as a phrase. The case of letters is kept.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+#: Letters of Cyrillic, Greek and small-capital alphabets that are drawn like Latin ones (a part of Unicode TS 39).
+_LOOKALIKES: Final = str.maketrans(
+    "аАвВеЕкКмМнНоОрРсСтТхХуУіІјЈѕЅԁԛԝһαΑβΒεΕηΗιΙκΚμΜνΝοΟρΡτΤυΥχΧıɑɡɩʏᴀᴄᴅᴇɪᴋᴍɴᴏᴘʀᴛᴜᴠᴢ",
+    "aABBeEkKMMHHoOpPcCTTxXyYiIjJsSdqwhaAbBeEnHiIkKuMvNoOpPtTuYxXiagiYacdeikmnoprtuvz",
+)
+_LEET: Final = str.maketrans("0134578@$!|+€£", "oieasrbasiitel")
+_LEET_WITH_L: Final = str.maketrans("0134578@$!|+€£", "oleasrbaslltel")
+
+_HIDDEN: Final = {"Cf", "Cc", "Cs", "Co", "Cn"}
+_WORD: Final = re.compile(r"[^\W_]+(?:['@$!|+€£*][^\W_]+)*|[.!?;\n]+")
+_SPACED: Final = re.compile(r"(?<![^\W_])(?:[^\W\d_](?:[ .\-_*/~]{1,3})){2,}[^\W\d_](?![^\W_])")
+_STRETCHED: Final = re.compile(r"([^\W\d_])\1{2,}")
+#: Digits with letters that are no disguise: 4k, 3d, 90s, 1st, 10mm, mp4, h264.
+_PLAIN_NUMBER: Final = re.compile(r"\d+[a-z]{0,3}|[a-z]{1,3}\d+", re.IGNORECASE)
+
+
+def views(text: str) -> tuple[str, ...]:
+    """Every distinct way in which `text` should be read; the first is as it was written.
+
+    Accents are kept out of Latin words only; other scripts pass unchanged.
+    """
+    plain = _plain(text)
+    variants = [plain]
+    joined = _SPACED.sub(lambda match: re.sub(r"[\W_]", "", match.group()), plain)
+    for candidate in (joined, _STRETCHED.sub(r"\1", joined), _STRETCHED.sub(r"\1\1", joined)):
+        variants += [candidate, _unleet(candidate, _LEET), _unleet(candidate, _LEET_WITH_L)]
+    return tuple(dict.fromkeys(_line(variant) for variant in variants))
+
+
+def _plain(text: str) -> str:
+    """Compatibility forms folded, invisible characters dropped, accents and lookalikes of Latin letters undone."""
+    shown = (" " if char in "\n\t\r" else char for char in unicodedata.normalize("NFKC", text))
+    visible = "".join(char for char in shown if unicodedata.category(char) not in _HIDDEN)
+    decomposed = unicodedata.normalize("NFD", visible.replace("’", "'"))
+    unaccented = re.sub(r"(?<=[A-Za-z])[\u0300-\u036f]+", "", decomposed)
+    return _undo_lookalikes(unicodedata.normalize("NFC", unaccented))
+
+
+def _undo_lookalikes(text: str) -> str:
+    """Replace lookalikes in words that mix scripts, and everywhere in a prompt that is otherwise Latin."""
+    letters = [char for char in text if char.isalpha()]
+    mostly_latin = 2 * sum(char.isascii() for char in letters) > len(letters)
+
+    def undo(match: re.Match[str]) -> str:
+        word = match.group()
+        mixed = any(char.isascii() and char.isalpha() for char in word)
+        return word.translate(_LOOKALIKES) if mixed or mostly_latin else word
+
+    return re.sub(r"\S*[^\x00-\x7f]\S*", undo, text)
+
+
+def _unleet(text: str, table: dict[int, int]) -> str:
+    def undo(match: re.Match[str]) -> str:
+        word = match.group()
+        body = word.rstrip("!|+.,")
+        if body.isalpha() or not any(char.isalpha() for char in body) or _PLAIN_NUMBER.fullmatch(body):
+            return word
+        return body.translate(table)
+
+    return re.sub(r"\S*[0-9@$!|+€£]\S*", undo, text)
+
+
+def _line(text: str) -> str:
+    words = ("." if not match[0].isalnum() else match for match in _WORD.findall(text))
+    return f" {' '.join(words)} "
