@@ -7,8 +7,9 @@ slots begins with one frame, and every later slot holds four:
     slot    0 |    1    |    2    | ...
 
 What is asked for need not fit this grid. It is put on the grid with up to three frames before it (`Timeline.lead`,
-chosen so that as few given clips as possible are cut within a slot), some after it and a border around it; frames
-beyond the ends repeat the last one, the border mirrors the picture, and all of it is trimmed away again.
+chosen so that given videos begin and end between slots, where that is possible), some after it and a border around it;
+frames beyond the ends repeat the last one, the border mirrors the picture, and all of it is trimmed away again. A slot
+of which only some frames are given is made anew, led by stills of the given frames at their own times (`anchors`).
 
 Shape suffixes: T frames, C channels, H W size in pixels.
 """
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 #: Frames in every slot but the first, which holds one.
 FRAMES_PER_SLOT: Final = 4
-#: Noise level from which a slot starts of which only some frames are given: its given frames are pasted back anyway,
-#: and the others have to be able to move away from them.
-PARTIAL_CAP: Final = 0.75
 #: A blend is never left entirely to the model, so that both sources stay recognisable.
 BLEND_CAP: Final = 0.85
 #: How much a remix may change, as the noise level at which the given video joins.
@@ -38,13 +36,14 @@ STRENGTHS: Final = {"subtle": 0.5, "mild": 0.7, "strong": 0.85}
 
 
 class Capability(StrEnum):
-    """What a timeline can need of a model beyond text; a model says which of these it was trained for."""
+    """What a timeline can need, by the plainest verb that needs it; a model says which ones it was trained for."""
 
-    HISTORY = "continue frames that are given"
-    FUTURE = "arrive at frames that are given"
-    STILL = "pass through a still picture in the middle of a clip"
-    LEVELS = "change a given video in part"
-    PROMPTS = "follow several prompts in turn"
+    TEXT = "from_text"
+    FIRST_FRAME = "from_image"
+    HISTORY = "extend"
+    FUTURE = "connect"
+    LEVELS = "remix"
+    STORY = "storyboard"
 
 
 def slot_count(num_frames: int) -> int:
@@ -67,11 +66,6 @@ def frames_of_slot(slot: int) -> range:
     return range(max(0, FRAMES_PER_SLOT * (slot - 1) + 1), FRAMES_PER_SLOT * slot + 1)
 
 
-def round_up(length: int, multiple: int) -> int:
-    """The least multiple of `multiple` that is at least `length`."""
-    return -(-length // multiple) * multiple
-
-
 @dataclass(frozen=True, slots=True)
 class SizeRange:
     """The sizes that a model makes: each side has `least` to `most` pixels, and is run at a multiple of `multiple`."""
@@ -82,7 +76,8 @@ class SizeRange:
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """The size (height, width) that is run to make `size`: each side rounded up to the multiple."""
-        return round_up(size[0], self.multiple), round_up(size[1], self.multiple)
+        height, width = (-(-side // self.multiple) * self.multiple for side in size)
+        return height, width
 
 
 SPARK_SIZES: Final = SizeRange(multiple=32, least=128, most=512)
@@ -175,18 +170,11 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GivenSlot:
-    """What is given of one slot, on the grid.
+class Anchor:
+    """A still that leads the clip at a time of its own, in slots; it is not itself a slot of the clip."""
 
-    Attributes:
-        video_TCHW: the slot's frames (1 or 4) at the size of the grid; missing ones repeat the nearest given one.
-        sigma_cap: the noise level at which the slot joins.
-        exact: for each frame, whether it was given to be kept, so that its pixels stand as they are.
-    """
-
-    video_TCHW: Tensor
-    sigma_cap: float
-    exact: tuple[bool, ...]
+    time: float
+    picture_CHW: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -342,27 +330,29 @@ class Timeline:
         return slice(top, top + self.size[0]), slice(left, left + self.size[1])
 
     def slot_cap(self, slot: int) -> float:
-        """The noise level at which a slot joins: 0 if it is given exactly, 1 if nothing of it is given."""
-        caps = [known.cap(frame) for frame, known in self._held(slot, self.lead).items() if known]
-        if not caps:
-            return 1.0
-        return max(*caps, PARTIAL_CAP if self._is_cut(slot, self.lead) else 0.0)
+        """The noise level at which a slot joins: 0 if it is given exactly, 1 if it is made from noise alone."""
+        return max(known.cap(frame) if known else 1.0 for frame, known in self._held(slot, self.lead).items())
 
-    def given(self, slot: int, grid: tuple[int, int]) -> GivenSlot | None:
-        """What is given of a slot, at the size of the grid (height, width); None if nothing is."""
-        sources = {frame: known for frame, known in self._held(slot, self.lead).items() if known}
-        if not sources:
-            return None
-        pictures, exact = [], []
-        for frame in self._clip_frames(slot, self.lead):
-            _, nearest = min((abs(source - frame), source) for source in sources)
-            pictures.append(sources[nearest].video_TCHW[nearest - sources[nearest].start])
-            exact.append(nearest == frame and sources[nearest].cap(frame) == 0)
-        rows, columns = (_mirrored(side, full) for side, full in zip(self.size, grid, strict=True))
-        video_TCHW = pictures[0].new_empty((len(pictures), pictures[0].shape[0], *grid))
-        for target_CHW, picture_CHW in zip(video_TCHW, pictures, strict=True):
-            target_CHW.copy_(picture_CHW[:, rows][:, :, columns])
-        return GivenSlot(video_TCHW, self.slot_cap(slot), tuple(exact))
+    def given(self, slot: int, grid: tuple[int, int], sigma_cap: float = 1.0) -> dict[int, Tensor]:
+        """The given frames of a slot that join at `sigma_cap` or below (at 0: those that are kept exactly).
+
+        {position in the slot: picture `[C, H, W]` at the size (height, width) of the grid}; complete if `slot_cap` < 1.
+        """
+        held = self._held(slot, self.lead).items()
+        pictures = {f: _picture(known, f, grid) for f, known in held if known and known.cap(f) <= sigma_cap}
+        shown = enumerate(self._clip_frames(slot, self.lead))
+        return {position: pictures[frame] for position, frame in shown if frame in pictures}
+
+    def anchors(self, grid: tuple[int, int]) -> tuple[Anchor, ...]:
+        """Stills of the kept frames that border on a gap within their slot, at the size (height, width) of the grid."""
+        found = []
+        for slot in range(self.num_slots):
+            held = self._held(slot, self.lead)
+            for frame, known in held.items():
+                at_gap = any(held.get(beside, known) is None for beside in (frame - 1, frame + 1))
+                if known and at_gap and known.cap(frame) == 0:
+                    found.append(Anchor((frame + self.lead) / FRAMES_PER_SLOT, _picture(known, frame, grid)))
+        return tuple(found)
 
     @property
     def needs(self) -> frozenset[Capability]:
@@ -371,11 +361,12 @@ class Timeline:
         made = [slot for slot, cap in enumerate(caps) if cap > 0]
         kept = [slot for slot, cap in enumerate(caps) if cap == 0]
         needs = {
-            Capability.HISTORY: bool(made and kept and kept[0] < made[-1]),
+            Capability.TEXT: bool(made),
+            Capability.FIRST_FRAME: bool(made and kept == [0]),
+            Capability.HISTORY: bool(made and kept != [0] and kept and kept[0] < made[-1]),
             Capability.FUTURE: bool(made and kept and made[0] < kept[-1]),
-            Capability.STILL: any(known.is_still and self.lead + known.start > 0 for known in self.knowns),
             Capability.LEVELS: any(0 < cap < 1 for cap in caps),
-            Capability.PROMPTS: len(self.prompts) > 1,
+            Capability.STORY: len(self.prompts) > 1 or any(map(self._is_cut, range(self.num_slots))),
         }
         return frozenset(capability for capability, needed in needs.items() if needed)
 
@@ -390,13 +381,19 @@ class Timeline:
             for frame in self._clip_frames(slot, lead)
         }
 
-    def _is_cut(self, slot: int, lead: int) -> bool:
-        """Whether only some of a slot's frames are given, by a video; a still fills its slot."""
-        held = self._held(slot, lead).values()
-        return None in held and any(held) and not any(known.is_still for known in held if known)
+    def _is_cut(self, slot: int, lead: int | None = None) -> bool:
+        """Whether only some of a slot's frames are given."""
+        held = self._held(slot, self.lead if lead is None else lead).values()
+        return None in held and any(held)
 
     def _slots_cut(self, lead: int) -> int:
         return sum(self._is_cut(slot, lead) for slot in range(slot_count(lead + self.num_frames)))
+
+
+def _picture(known: Known, frame: int, grid: tuple[int, int]) -> Tensor:
+    """A given frame at the size of the grid, mirrored at its borders."""
+    rows, columns = (_mirrored(side, full) for side, full in zip(known.size, grid, strict=True))
+    return known.video_TCHW[frame - known.start][:, rows][:, :, columns]
 
 
 def _mirrored(length: int, full: int) -> list[int]:

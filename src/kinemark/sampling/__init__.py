@@ -1,0 +1,1 @@
+"""From noise to latents: flow matching, noise schedules, solvers, guidance, and the two orders of generation."""

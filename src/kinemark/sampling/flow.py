@@ -1,0 +1,91 @@
+"""Flow matching: the one place that says what noise is.
+
+    x = (1 - sigma) clean + sigma noise        velocity = dx/dsigma = noise - clean
+
+sigma is 1 for pure noise and 0 for clean latents (the rectified flow of arXiv 2209.03003, with time running backwards;
+Wan's convention, whose t is 1000 sigma). Everything that is sampled is a `Denoiser`: it answers with a velocity.
+
+Shape suffixes: B batch, C channels, F slots, H W latent size, L tokens, D width of the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from einops import rearrange
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kinemark.model.cache import KVCache
+    from kinemark.model.transformer import Transformer
+
+#: A clean prediction is divided by sigma; a slot that is (nearly) clean has no direction to go, and this bounds it.
+SIGMA_FLOOR: Final = 1e-3
+
+
+def per_slot(sigma_BF: Tensor) -> Tensor:
+    """Noise levels of slots, `[B, F]` or `[F]`, in a shape that broadcasts over latents `[B, C, F, H, W]`."""
+    return rearrange(sigma_BF, "... F -> ... 1 F 1 1")
+
+
+def noised(clean: Tensor, noise: Tensor, sigma: Tensor | float) -> Tensor:
+    """Mix noise in: (1 - sigma) clean + sigma noise. `sigma` in [0, 1] broadcasts (see `per_slot`)."""
+    return (1 - sigma) * clean + sigma * noise
+
+
+def velocity_from_clean(x: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+    """The velocity at x if its clean end is `clean`: (x - clean) / sigma, with sigma at least `SIGMA_FLOOR`."""
+    return (x - clean) / sigma.clamp(min=SIGMA_FLOOR)
+
+
+def clean_from_velocity(x: Tensor, velocity: Tensor, sigma: Tensor | float) -> Tensor:
+    """Where x ends if it goes on straight: x - sigma velocity."""
+    return x - sigma * velocity
+
+
+class Denoiser(Protocol):
+    """What a sampler can sample: a network, or a wrapper of one, that answers with the velocity."""
+
+    def __call__(
+        self,
+        x_BCFHW: Tensor,
+        sigma_BF: Tensor,
+        text_BLD: Tensor,
+        *,
+        time_BF: Tensor | None = None,
+        block_F: Tensor | None = None,
+        cache: KVCache | None = None,
+        write: bool = False,
+    ) -> Tensor:
+        """The velocity `[B, C, F, H, W]` of slots, each at its level; arguments as in `Transformer.forward`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanPredictor:
+    """A network that predicts clean latents, as a `Denoiser`."""
+
+    network: Denoiser
+
+    def __call__(
+        self,
+        x_BCFHW: Tensor,
+        sigma_BF: Tensor,
+        text_BLD: Tensor,
+        *,
+        time_BF: Tensor | None = None,
+        block_F: Tensor | None = None,
+        cache: KVCache | None = None,
+        write: bool = False,
+    ) -> Tensor:
+        """The velocity towards the clean latents that the network predicts."""
+        clean_BCFHW = self.network(
+            x_BCFHW, sigma_BF, text_BLD, time_BF=time_BF, block_F=block_F, cache=cache, write=write
+        )
+        return velocity_from_clean(x_BCFHW, clean_BCFHW, per_slot(sigma_BF))
+
+
+def denoiser_of(transformer: Transformer) -> Denoiser:
+    """A transformer as a `Denoiser`, whatever its raw output is (`config.predicts`)."""
+    return CleanPredictor(transformer) if transformer.config.predicts == "clean" else transformer

@@ -1,0 +1,67 @@
+"""Classifier-free guidance as a wrapper: what is guided is a `Denoiser` again.
+
+Shape suffixes: B batch, C channels, F slots, H W latent size, L tokens, D width of the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from kinemark.sampling.flow import Denoiser, per_slot
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kinemark.model.cache import KVCache
+
+
+@dataclass(frozen=True, slots=True)
+class Guided:
+    """unconditional + scale (conditional - unconditional), from one pass over both (arXiv 2207.12598, equation 6).
+
+    Attributes:
+        denoiser: what is guided. A cache of a guided rollout holds both halves of the batch.
+        empty_LD: the tokens of the empty prompt.
+        scale: 1 is the prompt alone; more follows it more closely, at the cost of variety.
+        interval: noise levels (low, high) at which guidance is on (Kynkaanniemi et al., arXiv 2404.07724); at others
+            a slot takes the conditional velocity.
+    """
+
+    denoiser: Denoiser
+    empty_LD: Tensor
+    scale: float
+    interval: tuple[float, float] = (0.0, 1.0)
+
+    def __call__(
+        self,
+        x_BCFHW: Tensor,
+        sigma_BF: Tensor,
+        text_BLD: Tensor,
+        *,
+        time_BF: Tensor | None = None,
+        block_F: Tensor | None = None,
+        cache: KVCache | None = None,
+        write: bool = False,
+    ) -> Tensor:
+        """The guided velocity of every slot."""
+        velocity_2BCFHW = self.denoiser(
+            _twice(x_BCFHW),
+            _twice(sigma_BF),
+            torch.cat((text_BLD, self.empty_LD.expand_as(text_BLD))),
+            time_BF=time_BF if time_BF is None or time_BF.ndim == 1 else _twice(time_BF),
+            block_F=block_F,
+            cache=cache,
+            write=write,
+        )
+        conditional, unconditional = velocity_2BCFHW.chunk(2)
+        low, high = self.interval
+        on_BF = (sigma_BF >= low) & (sigma_BF <= high)
+        scale_BF = torch.where(on_BF, self.scale, 1.0)
+        return unconditional + per_slot(scale_BF) * (conditional - unconditional)
+
+
+def _twice(x_B: Tensor) -> Tensor:
+    return torch.cat((x_B, x_B))

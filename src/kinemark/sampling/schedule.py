@@ -1,0 +1,36 @@
+"""Noise levels over the steps of a sampler: one row of levels for each step, one column for each slot.
+
+Shape suffixes: S rows (one more than steps), F slots.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def shifted_sigmas(steps: int, shift: float = 1.0) -> Tensor:
+    """Levels `[steps + 1]` from 1 to 0: u evenly spaced, then s u / (1 + (s - 1) u).
+
+    A shift s > 1 spends more of the steps at high noise, where the scene is decided (Esser et al., arXiv 2403.03206,
+    equation 23; Wan's `flow_shift`).
+
+    Raises:
+        ValueError: steps is less than 1, or shift is not positive.
+    """
+    if steps < 1 or not shift > 0:
+        raise ValueError(f"steps is {steps} and shift is {shift}; steps is at least 1, and shift is greater than 0")
+    u_S = torch.linspace(1, 0, steps + 1)
+    return shift * u_S / (1 + (shift - 1) * u_S)
+
+
+def noise_matrix(sigma_S: Tensor, cap_F: Tensor) -> Tensor:
+    """The level of every slot at every step, `[S, F]`: min(sigma, cap), so that a given slot waits for its turn.
+
+    Rows that repeat the row before are left out: while all slots wait, nothing has to be computed. (The scheduling
+    matrix of Diffusion Forcing, arXiv 2407.01392, for given frames of any noise level.)
+    """
+    sigma_SF = torch.minimum(sigma_S[:, None], cap_F[None, :])
+    changed_S = torch.ones(len(sigma_SF), dtype=torch.bool, device=sigma_SF.device)
+    changed_S[1:] = (sigma_SF[1:] != sigma_SF[:-1]).any(dim=1)
+    return sigma_SF[changed_S]
