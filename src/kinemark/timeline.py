@@ -36,14 +36,13 @@ STRENGTHS: Final = {"subtle": 0.5, "mild": 0.7, "strong": 0.85}
 
 
 class Capability(StrEnum):
-    """What a timeline can need, by the plainest verb that needs it; a model says which ones it was trained for."""
+    """What a timeline can need of a model beyond text; a model says which of these it was trained for."""
 
-    TEXT = "from_text"
-    FIRST_FRAME = "from_image"
-    HISTORY = "extend"
-    FUTURE = "connect"
-    LEVELS = "remix"
-    STORY = "storyboard"
+    HISTORY = "continue frames that are given"
+    FUTURE = "arrive at frames that are given"
+    STILL = "pass through a given frame within a slot"
+    LEVELS = "change given frames in part"
+    PROMPTS = "follow several prompts in turn"
 
 
 def slot_count(num_frames: int) -> int:
@@ -118,11 +117,6 @@ class Known:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return int(self.video_TCHW.shape[2]), int(self.video_TCHW.shape[3])
-
-    @property
-    def is_still(self) -> bool:
-        """Whether this is one picture, which then fills its whole slot."""
-        return self.stop - self.start == 1
 
     def cap(self, frame: int) -> float:
         """The noise level at which a frame of the clip joins."""
@@ -361,12 +355,11 @@ class Timeline:
         made = [slot for slot, cap in enumerate(caps) if cap > 0]
         kept = [slot for slot, cap in enumerate(caps) if cap == 0]
         needs = {
-            Capability.TEXT: bool(made),
-            Capability.FIRST_FRAME: bool(made and kept == [0]),
-            Capability.HISTORY: bool(made and kept != [0] and kept and kept[0] < made[-1]),
+            Capability.HISTORY: bool(made and kept and kept[0] < made[-1]),
             Capability.FUTURE: bool(made and kept and made[0] < kept[-1]),
+            Capability.STILL: any(map(self._is_cut, range(self.num_slots))),
             Capability.LEVELS: any(0 < cap < 1 for cap in caps),
-            Capability.STORY: len(self.prompts) > 1 or any(map(self._is_cut, range(self.num_slots))),
+            Capability.PROMPTS: len(self.prompts) > 1,
         }
         return frozenset(capability for capability, needed in needs.items() if needed)
 
