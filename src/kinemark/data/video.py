@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import av
 import numpy as np
-from av.container import InputContainer
 from numpy.typing import NDArray
 
 from kinemark.errors import FailureError, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from av.container import InputContainer
 
 Frames = NDArray[np.uint8]
 """Frames [T, H, W, 3] or one picture [H, W, 3]: 8-bit RGB."""
@@ -42,7 +45,7 @@ CRF = 18
 """x264's constant rate factor: visually lossless, and gentle to the watermark."""
 PRESET = "medium"
 ENCODER_THREADS = 4
-"""Fixed, because x264's output depends on the number of threads: the same frames give the same bytes on every machine."""
+"""Fixed, because x264's output depends on it: the same frames give the same bytes on every machine."""
 BT709 = 1
 """Code point for BT.709 matrix, primaries and transfer (ITU-T H.273), and for limited range in FFmpeg."""
 
@@ -114,7 +117,7 @@ def encode_mp4(frames_THWC: Frames, fps: float, path: Path | str, *, crf: int = 
     """
     if frames_THWC.dtype != np.uint8 or frames_THWC.ndim != 4 or frames_THWC.shape[3] != 3 or not len(frames_THWC):
         raise RequestError(
-            f"frames are {frames_THWC.dtype} {frames_THWC.shape}; they must be uint8 [T, H, W, 3] with at least one frame."
+            f"frames are {frames_THWC.dtype} {frames_THWC.shape}; they must be uint8 [T, H, W, 3], T at least 1."
         )
     height, width = frames_THWC.shape[1:3]
     with Mp4Writer(path, fps=fps, size=(height, width), crf=crf) as writer:

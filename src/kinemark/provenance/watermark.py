@@ -28,6 +28,7 @@ import numpy as np
 
 from kinemark.errors import RequestError
 from kinemark.provenance import code
+from kinemark.provenance.grid import GRID, LUMA, area_matrix, dct_matrix, gaussian_matrix, linear_matrix, radius
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
     Coefficients = NDArray[np.float64]
 
-GRID = 256
-"""Side of the canonical grid; `detect` scales every frame to it."""
 RING = (14.0, 72.0)
 """Radii of the DCT coefficients that carry the mark: below is the picture itself, above is what codecs drop."""
 AXIS = 2
@@ -57,7 +56,6 @@ MASK_FLOOR, MASK_SLOPE, MASK_CEILING = 0.6, 1 / 6, 3.0
 MAX_RMS = 1.85
 """Largest root mean square of the change to one frame, in 8-bit steps: 42.8 dB."""
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # BT.709
 _MASK_GRID = 64
 _CHUNK = 32
 
@@ -99,7 +97,7 @@ def embed(frames_THWC: Frames, payload: int, key: bytes) -> Frames:
     marked_THWC = np.empty_like(frames_THWC)
     for start in range(0, len(frames_THWC), _CHUNK):
         chunk = frames_THWC[start : start + _CHUNK].astype(np.float32)
-        delta_THW = pattern_HW * _mask(chunk @ _LUMA)
+        delta_THW = pattern_HW * _mask(chunk @ LUMA)
         rms_T = np.sqrt(np.mean(np.square(delta_THW), axis=(1, 2), keepdims=True))
         delta_THW *= np.minimum(1.0, MAX_RMS / np.maximum(rms_T, 1e-6))
         # The same step in R, G and B moves the luma and leaves the chroma, which codecs treat worse.
@@ -199,10 +197,8 @@ def _carriers(key: bytes) -> _Carriers:
 
     The random numbers come from SHAKE-256, not from a library's generator: a clip must be readable in ten years.
     """
-    index = np.arange(GRID)
-    radius = np.hypot(index[:, None], index[None, :])
-    usable = (radius >= RING[0]) & (radius <= RING[1]) & (index[:, None] >= AXIS) & (index[None, :] >= AXIS)
-    row, column = np.nonzero(usable)
+    row, column = np.nonzero((radius(GRID) >= RING[0]) & (radius(GRID) <= RING[1]))
+    row, column = row[(row >= AXIS) & (column >= AXIS)], column[(row >= AXIS) & (column >= AXIS)]
     stream = hashlib.shake_256(b"kinemark watermark carriers 1" + key).digest(9 * len(row))
     order = np.argsort(np.frombuffer(stream[: 8 * len(row)], ">u8"), kind="stable")
     sign = 1.0 - 2.0 * (np.frombuffer(stream[8 * len(row) :], np.uint8) & 1)
@@ -217,43 +213,18 @@ def _pattern(payload: int, key: bytes, height: int, width: int) -> Array:
     spectrum_GG = np.zeros((GRID, GRID))
     spectrum_GG[carriers.row, carriers.column] = carriers.sign * (1.0 - 2.0 * _codeword(payload, key)[carriers.bit])
     used = int(RING[1]) + 1
-    pattern_HW = _cosines(height)[:used].T @ spectrum_GG[:used, :used] @ _cosines(width)[:used]
+    pattern_HW = dct_matrix(used, height).T @ spectrum_GG[:used, :used] @ dct_matrix(used, width)
     return (pattern_HW / pattern_HW.std()).astype(np.float32)
-
-
-def _cosines(length: int) -> Coefficients:
-    """DCT-II basis [G, length], rows orthonormal for length = G."""
-    phase = np.pi / length * np.outer(np.arange(GRID), np.arange(length) + 0.5)
-    basis = np.cos(phase) * math.sqrt(2 / GRID)
-    basis[0] /= math.sqrt(2)
-    return basis
 
 
 def _mask(luma_THW: Array) -> Array:
     """How strong the mark may be at every pixel [T, H, W], from the local contrast on a grid of 64 x 64 cells."""
     height, width = luma_THW.shape[1:]
-    down_h, down_w = _cells(height), _cells(width)
+    down_h, down_w = area_matrix(_MASK_GRID, height), area_matrix(_MASK_GRID, width)
     mean = down_h @ luma_THW @ down_w.T
     deviation = np.sqrt(np.maximum(down_h @ (luma_THW * luma_THW) @ down_w.T - mean * mean, 0))
     cells = np.clip(MASK_FLOOR + MASK_SLOPE * deviation, MASK_FLOOR, MASK_CEILING) * np.float32(STRENGTH)
-    return _spread(height) @ cells @ _spread(width).T
-
-
-@lru_cache(maxsize=8)
-def _cells(length: int, cells: int = _MASK_GRID) -> Array:
-    """Averaging matrix [cells, length]: exact area means, also where a cell ends inside a pixel."""
-    edges = np.arange(cells + 1) * length / cells
-    pixel = np.arange(length)
-    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    return (np.maximum(overlap, 0) * cells / length).astype(np.float32)
-
-
-@lru_cache(maxsize=8)
-def _spread(length: int) -> Array:
-    """Linear interpolation matrix [length, 64] from cell centres to pixel centres."""
-    position = (np.arange(length) + 0.5) * _MASK_GRID / length - 0.5
-    distance = np.abs(np.clip(position, 0, _MASK_GRID - 1)[:, None] - np.arange(_MASK_GRID))
-    return np.maximum(0, 1 - distance).astype(np.float32)
+    return linear_matrix(height, _MASK_GRID) @ cells @ linear_matrix(width, _MASK_GRID).T
 
 
 # --- detection --------------------------------------------------------------------------------------------------------
@@ -266,33 +237,24 @@ def _spectrum(frames_THWC: Frames) -> Coefficients:
     every coefficient is divided by the typical size at its radius and limited, so that no single edge decides.
     """
     height, width = frames_THWC.shape[1:3]
-    down_h, down_w = _cells(height, GRID), _cells(width, GRID)
-    blur, spread = _gaussian(1.2), _gaussian(3.0)
+    down_h, down_w = area_matrix(GRID, height), area_matrix(GRID, width)
+    blur, spread = gaussian_matrix(GRID, 1.2), gaussian_matrix(GRID, 3.0)
     total_GG = np.zeros((GRID, GRID))
     for frame_HWC in frames_THWC:
-        luma = down_h @ (frame_HWC @ _LUMA) @ down_w.T
+        luma = down_h @ (frame_HWC @ LUMA) @ down_w.T
         residual = luma - blur @ luma @ blur.T
         contrast = np.sqrt(np.maximum(spread @ (residual * residual) @ spread.T, 0))
         total_GG += residual / (contrast + 1.0)
-    basis = _cosines(GRID)
+    basis = dct_matrix(GRID, GRID)
     spectrum_GG = basis @ total_GG @ basis.T
     return np.tanh(spectrum_GG / _typical(np.abs(spectrum_GG)))
 
 
 def _typical(size_GG: Coefficients) -> Coefficients:
     """Mean size of the coefficients in rings two indices wide, spread back over the plane."""
-    index = np.arange(GRID)
-    ring = (np.hypot(index[:, None], index[None, :]) / 2).astype(np.int64)
+    ring = (radius(GRID) / 2).astype(np.int64)
     mean = np.bincount(ring.ravel(), size_GG.ravel()) / np.bincount(ring.ravel())
     return np.maximum(mean, 1e-9)[ring]
-
-
-@lru_cache(maxsize=4)
-def _gaussian(sigma: float) -> Array:
-    """Blurring matrix [G, G] whose rows sum to 1, also at the border."""
-    index = np.arange(GRID)
-    weight = np.exp(-0.5 * ((index[:, None] - index[None, :]) / sigma) ** 2)
-    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _orientations(spectrum_GG: Coefficients) -> Iterator[tuple[str, Coefficients]]:

@@ -1,0 +1,228 @@
+"""The only writer: nothing else in Kinemark makes a video file that a person can receive.
+
+The order is what survives (each step covers what the steps before it did, and nothing touches the file afterwards):
+
+    the Decision allows exactly these frames
+    watermark -> encode -> fingerprint -> manifest and signature -> read back, must be trusted
+    -> ledger entry -> rename to the final name
+
+Everything up to the rename happens in a private folder beside the final name, which disappears whatever happens: an
+error, a full disk or Ctrl-C leaves nothing under the final name. Why the entry comes before the rename: see `ledger`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinemark.data.video import encode_mp4, read_video
+from kinemark.errors import FailureError, RefusedError, RequestError
+from kinemark.provenance import watermark
+from kinemark.provenance.credentials import WATERMARK_ALGORITHM, Claim, read_credentials, sign_mp4
+from kinemark.provenance.fingerprint import fingerprint
+from kinemark.provenance.grid import GRID
+from kinemark.provenance.keys import require_keys
+from kinemark.provenance.ledger import Ledger
+from kinemark.safety.decision import Decision, digest_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kinemark.data.video import Frames
+    from kinemark.provenance.keys import Keys
+    from kinemark.settings import Settings
+
+SUFFIX = ".mp4"
+READ_FRAMES = 256
+"""Frames that a fingerprint and a detector look at, evenly thinned, however long the clip is."""
+
+_DRAFT = ".kinemark-"
+_STALE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFacts:
+    """What is known about a clip besides its pixels.
+
+    Attributes:
+        fps: frames per second.
+        model: name of the model.
+        weights_digest: SHA-256 of its weights, hexadecimal.
+        prompt: what was asked. The ledger keeps only a salted commitment to it.
+        write_prompt: whether the prompt is also written into the file, readable by everybody who gets it.
+    """
+
+    fps: float
+    model: str
+    weights_digest: str
+    prompt: str | None = None
+    write_prompt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A file that left: where it is, and its `id` (eight hexadecimal digits, also in mark, manifest and ledger)."""
+
+    id: str
+    path: Path
+    sha256: str
+    ledger_seq: int
+
+
+def release(
+    frames_THWC: Frames, decision: Decision, path: Path | str, facts: ReleaseFacts, settings: Settings
+) -> Released:
+    """Mark, encode, sign, record and write one clip; an existing file of that name is replaced.
+
+    Args:
+        frames_THWC: uint8 RGB frames, exactly the ones that were judged.
+        decision: what the gates said about them.
+        path: where the file goes; its folder exists, its name ends in .mp4.
+        facts: what the manifest and the ledger say about it.
+        settings: where keys and ledger are.
+
+    Raises:
+        RequestError: the path or the frames cannot be used.
+        RefusedError: the decision does not allow these frames.
+        FailureError: the frames are not the judged ones; or a key, the ledger, the disk or the encoder failed.
+    """
+    path = Path(path)
+    _require_path(path)
+    _require_decision(frames_THWC, decision)
+    keys = require_keys(settings.keys_dir)
+    with Ledger.open(settings.ledger_path, create=True) as ledger, _private_folder(path) as folder:
+        claim = _claim(ledger.new_id(), len(frames_THWC), facts)
+        marked_THWC = watermark.embed(frames_THWC, int(claim.id, 16), keys.watermark_key)
+        encoded = folder / "encoded.mp4"
+        encode_mp4(marked_THWC, facts.fps, encoded)
+        seen = fingerprint(read_video(encoded, size=(GRID, GRID), max_frames=READ_FRAMES).frames_THWC)
+        signed = folder / "signed.mp4"
+        _sign(encoded, signed, claim, keys)
+        sha256 = _finish(signed)
+        body = {
+            "model": facts.model,
+            "weights_digest": facts.weights_digest,
+            "frames": len(frames_THWC),
+            "size": [frames_THWC.shape[2], frames_THWC.shape[1]],
+            "fps": facts.fps,
+            "frames_digest": decision.frames_digest,
+            "policy_version": decision.policy_version,
+            "policy_digest": decision.policy_digest,
+            "file_sha256": sha256,
+            "frame_hashes": seen.frames.hex(),
+            "watermark": WATERMARK_ALGORITHM,
+        }
+        entry = ledger.append("release", claim.id, body, fingerprint=seen.clip, prompt=facts.prompt)
+        try:
+            _publish(signed, path)
+        except BaseException as error:
+            ledger.append("withdrawal", claim.id, {"reason": type(error).__name__})
+            raise
+    return Released(id=claim.id, path=path, sha256=sha256, ledger_seq=entry.seq)
+
+
+def _require_path(path: Path) -> None:
+    if path.suffix.lower() != SUFFIX:
+        raise RequestError(
+            f"the file is to be named {path.name!r}; videos are written as {SUFFIX}, so give it that ending."
+        )
+    if not path.parent.is_dir():
+        raise RequestError(f"there is no folder {path.parent}; make it (mkdir -p {path.parent}) or choose another.")
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder; give the name of a file.")
+
+
+def _require_decision(frames_THWC: Frames, decision: Decision) -> None:
+    if not decision.allow:
+        reason = decision.deciding.reason if decision.judgements else "no gate has judged it"
+        raise RefusedError(f"the clip is not released: {reason}", decision)
+    digest = digest_frames(frames_THWC)
+    if digest != decision.frames_digest:
+        raise FailureError(
+            f"the frames (digest {digest[:12]}) are not the ones that the gates judged "
+            f"(digest {decision.frames_digest[:12]}); nothing was written. Judge the final frames, then release them."
+        )
+
+
+def _claim(id_: str, frames: int, facts: ReleaseFacts) -> Claim:
+    return Claim(
+        id=id_,
+        when=dt.datetime.now(dt.UTC),
+        seconds=frames / facts.fps,
+        model=facts.model,
+        weights_digest=facts.weights_digest,
+        prompt=facts.prompt if facts.write_prompt else None,
+    )
+
+
+def _sign(encoded: Path, signed: Path, claim: Claim, keys: Keys) -> None:
+    """Sign, and believe it only after reading it back."""
+    sign_mp4(encoded, signed, claim, keys)
+    found = read_credentials(signed, {"this installation": keys.root_pem})
+    if found.state != "trusted" or found.id != claim.id:
+        raise FailureError(
+            f"the signed file reads back as {found.state} with id {found.id} ({', '.join(found.codes) or 'no code'}), "
+            f"not as trusted with id {claim.id}; it was not released. Check the clock and the keys, and try again."
+        )
+
+
+def _finish(signed: Path) -> str:
+    """Push the file to the disk and return its SHA-256."""
+    with _disk_errors(signed), signed.open("rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    return digest
+
+
+def _publish(signed: Path, path: Path) -> None:
+    """Give the file its name, in one step, and make the name durable."""
+    with _disk_errors(path):
+        signed.replace(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        except OSError:
+            pass  # some network file systems cannot; the name is there
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _private_folder(path: Path) -> Iterator[Path]:
+    """A folder that only this user can enter, on the same disk as `path`; it is removed in every case."""
+    _sweep(path.parent)
+    with _disk_errors(path):
+        folder = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what a killed process left behind a day ago or earlier."""
+    for folder in parent.glob(_DRAFT + "*"):
+        try:
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # another process was quicker
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FailureError(
+            f"cannot write {path}: {error.strerror or error}. Choose a folder that you may write to and that has space."
+        ) from error
