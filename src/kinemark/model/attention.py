@@ -33,7 +33,8 @@ class RMSNorm(nn.Module):
         """Normalise; shape and dtype stay."""
         wide = x.float()
         inverse = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * inverse).type_as(x) * self.weight
+        scaled: Tensor = (wide * inverse).type_as(x) * self.weight
+        return scaled
 
 
 def rotary_table(config: TransformerConfig, time_BF: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -81,7 +82,7 @@ def _axis(position: Tensor, pairs: int, base: float) -> Tensor:
 
 def rotate(x_BNLE: Tensor, table_B1LP2: Tensor) -> Tensor:
     """Turn consecutive channel pairs of queries or keys by a `rotary_table`, in float32."""
-    pairs = x_BNLE.float().unflatten(-1, (-1, 2))
+    pairs = x_BNLE.float().reshape(*x_BNLE.shape[:-1], -1, 2)
     if torch.compiler.is_compiling():  # the compiler fuses real arithmetic and does not generate complex code
         real, imaginary = pairs.unbind(-1)
         cos, sin = table_B1LP2.unbind(-1)
@@ -116,7 +117,7 @@ class Attention(nn.Module):
         self.norm_k = RMSNorm(width, config.eps)
 
     def _split(self, x_BLD: Tensor) -> Tensor:
-        return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x_BLD.view(*x_BLD.shape[:2], self.heads, -1).transpose(1, 2)
 
     def _merge(self, x_BNLE: Tensor) -> Tensor:
         merged: Tensor = self.o(x_BNLE.transpose(1, 2).flatten(2))

@@ -27,9 +27,9 @@ def absolute(past_BF: Tensor, new_BF: Tensor, sinks: int) -> tuple[Tensor, Tenso
 
 def window_relative(past_BF: Tensor, new_BF: Tensor, sinks: int) -> tuple[Tensor, Tensor]:  # noqa: ARG001
     """Number the slots as they lie in the cache, so that positions stay bounded (LongLive 2.0, Infinity-RoPE)."""
-    order = torch.arange(past_BF.shape[1] + new_BF.shape[1], device=new_BF.device, dtype=new_BF.dtype)
-    past, new = order.split((past_BF.shape[1], new_BF.shape[1]))
-    return past.expand_as(past_BF), new.expand_as(new_BF)
+    held, slots = past_BF.shape[1], past_BF.shape[1] + new_BF.shape[1]
+    order = torch.arange(slots, device=new_BF.device, dtype=new_BF.dtype)
+    return order[:held].expand_as(past_BF), order[held:].expand_as(new_BF)
 
 
 def sinks_before_window(past_BF: Tensor, new_BF: Tensor, sinks: int) -> tuple[Tensor, Tensor]:

@@ -119,7 +119,7 @@ def _gated_add(x_BLD: Tensor, gate_BF1D: Tensor, update_BLD: Tensor) -> Tensor:
 
 def _by_slot(x_BLD: Tensor, like_BF1D: Tensor) -> Tensor:
     batch, slots, _, width = like_BF1D.shape
-    return x_BLD.view(batch, slots, -1, width)
+    return x_BLD.reshape(batch, slots, -1, width)
 
 
 class Head(nn.Module):
@@ -233,7 +233,8 @@ class Transformer(nn.Module):
         _, patch_height, patch_width = self.config.patch
         sizes = {"f": slots, "h": grid[0], "q": patch_height, "r": patch_width}
         out_BLE = self.head(x_BLD, level_BFD).to(x_BCFHW.dtype)
-        return rearrange(out_BLE, "b (f h w) (q r c) -> b c f (h q) (w r)", **sizes)
+        out_BCFHW: Tensor = rearrange(out_BLE, "b (f h w) (q r c) -> b c f (h q) (w r)", **sizes)
+        return out_BCFHW
 
     def _grid(self, height: int, width: int) -> tuple[int, int]:
         _, patch_height, patch_width = self.config.patch

@@ -1,0 +1,289 @@
+"""The transformer computes what Wan computes, and generalises it as design promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
+
+from kinemark.model.attention import block_causal_mask
+from kinemark.model.cache import CachePolicy, KVCache
+from kinemark.model.checkpoints import to_diffusers
+from kinemark.model.configs import TransformerConfig, spark, tiny, wan_1_3b, wan_5b, wan_14b
+from kinemark.model.transformer import Transformer
+
+# Tiny shapes with the arithmetic of Wan: integer positions, base 10000, full attention.
+WAN_LIKE = replace(
+    tiny(), rope_base=10_000.0, rope_span=None, coordinates=False, predicts="velocity", block_slots=None, freq_dim=256
+)
+
+
+def randomised(config: TransformerConfig, seed: int = 0) -> Transformer:
+    """Return a transformer in which every parameter matters; a fresh one is the identity."""
+    generator = torch.Generator().manual_seed(seed)
+    model = Transformer(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            parameter.copy_(centre + 0.2 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def inputs(
+    config: TransformerConfig, slots: int, size: tuple[int, int] = (8, 8), batch: int = 2
+) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(batch, config.in_channels, slots, *size, generator=generator)
+    sigma = torch.randint(1025, (batch, slots), generator=generator) / 1024  # so that 1000 sigma is exact in float32
+    text = torch.randn(batch, config.text_len, config.text_dim, generator=generator)
+    return x, sigma, text
+
+
+def reference(config: TransformerConfig, model: Transformer) -> WanTransformer3DModel:
+    """Return diffusers' Wan with the same weights."""
+    theirs = WanTransformer3DModel(
+        patch_size=config.patch,
+        num_attention_heads=config.heads,
+        attention_head_dim=config.head_dim,
+        in_channels=config.in_channels,
+        out_channels=config.out_channels,
+        text_dim=config.text_dim,
+        freq_dim=config.freq_dim,
+        ffn_dim=config.ffn,
+        num_layers=config.layers,
+        cross_attn_norm=True,
+        rope_max_seq_len=64,
+    ).eval()
+    theirs.load_state_dict(to_diffusers(model.state_dict()), strict=True)
+    theirs.condition_embedder.timesteps_proj.register_forward_hook(exact_sinusoid)
+    return theirs
+
+
+def exact_sinusoid(module: torch.nn.Module, args: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+    """Return the sinusoid as the original Wan computes it, in float64; diffusers' float32 is 1e-4 off at t = 1000."""
+    half = output.shape[-1] // 2
+    angle = args[0].double()[:, None] * 10_000 ** (-torch.arange(half, dtype=torch.float64) / half)
+    exact = torch.cat((angle.cos(), angle.sin()), dim=-1).float()
+    torch.testing.assert_close(output, exact, atol=3e-4, rtol=0)
+    return exact
+
+
+@pytest.mark.parametrize(
+    ("config", "slots", "size"),
+    [
+        (WAN_LIKE, 1, (4, 4)),
+        (WAN_LIKE, 3, (6, 10)),
+        (WAN_LIKE, 5, (8, 4)),
+        (replace(WAN_LIKE, width=36, heads=1, layers=3, in_channels=6), 2, (4, 6)),
+        (replace(WAN_LIKE, width=128, heads=4, patch=(1, 4, 2), out_channels=3), 3, (8, 8)),
+    ],
+)
+@torch.no_grad()
+def test_equals_diffusers_with_one_level(config: TransformerConfig, slots: int, size: tuple[int, int]) -> None:
+    model = randomised(config)
+    x, _, text = inputs(config, slots, size)
+    sigma = torch.tensor([0.25, 0.875])
+    theirs = reference(config, model)(x, 1000 * sigma, text, return_dict=False)[0]
+    torch.testing.assert_close(model(x, sigma, text), theirs, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("slots", "size"), [(1, (4, 4)), (4, (6, 8))])
+@torch.no_grad()
+def test_equals_diffusers_with_a_level_per_slot(slots: int, size: tuple[int, int]) -> None:
+    model = randomised(WAN_LIKE)
+    x, sigma, text = inputs(WAN_LIKE, slots, size)
+    tokens = size[0] * size[1] // 4
+    per_token = (1000 * sigma).repeat_interleave(tokens, dim=1)
+    theirs = reference(WAN_LIKE, model)(x, per_token, text, return_dict=False)[0]
+    torch.testing.assert_close(model(x, sigma, text), theirs, atol=2e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_short_text_is_padded_with_zeros_that_are_attended_to() -> None:
+    model = randomised(WAN_LIKE)
+    x, sigma, text = inputs(WAN_LIKE, 2)
+    padded = text.clone()
+    padded[:, 3:] = 0
+    theirs = reference(WAN_LIKE, model)(x, 1000 * sigma[:, 0], padded, return_dict=False)[0]
+    torch.testing.assert_close(model(x, sigma[:, :1], text[:, :3]), theirs, atol=2e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_scalar_or_one_level_per_item_broadcasts() -> None:
+    model = randomised(tiny())
+    x, _, text = inputs(tiny(), 3)
+    everywhere = model(x, torch.full((2, 3), 0.5), text)
+    torch.testing.assert_close(model(x, torch.tensor(0.5), text), everywhere)
+    torch.testing.assert_close(model(x, torch.tensor([0.5, 0.5]), text), everywhere)
+
+
+@torch.no_grad()
+def test_only_differences_of_time_matter_and_they_need_not_be_whole() -> None:
+    model = randomised(tiny())
+    x, sigma, text = inputs(tiny(), 3)
+    plain = model(x, sigma, text)
+    torch.testing.assert_close(model(x, sigma, text, time_BF=torch.arange(3) + 17.25), plain, atol=1e-5, rtol=1e-4)
+    assert (model(x, sigma, text, time_BF=torch.tensor([0.0, 1.0, 2.25])) - plain).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_times_belong_to_their_item() -> None:
+    model = randomised(tiny())
+    x, sigma, text = inputs(tiny(), 3)
+    time = torch.tensor([[0.0, 1.0, 2.0], [0.0, 4.0, 4.5]])
+    together = model(x, sigma, text, time_BF=time)
+    alone = torch.cat([model(x[i : i + 1], sigma[i : i + 1], text[i : i + 1], time_BF=time[i]) for i in range(2)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_generation_order_is_free_when_times_are_true() -> None:
+    """An anchor that is given first in the order, at its late true time, is the same anchor."""
+    model = randomised(tiny())
+    x, sigma, text = inputs(tiny(), 4)
+    time, block = torch.arange(4.0), torch.tensor([1, 2, 3, 0])
+    plain = model(x, sigma, text, time_BF=time, block_F=block)
+    order = [3, 0, 1, 2]
+    moved = model(x[:, :, order], sigma[:, order], text, time_BF=time[order], block_F=block[order])
+    torch.testing.assert_close(moved, plain[:, :, order], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_block_causal_hides_later_blocks_only() -> None:
+    model = randomised(tiny())
+    x, sigma, text = inputs(tiny(), 4)
+    block = torch.tensor([0, 0, 1, 2])
+    before = model(x, sigma, text, block_F=block)
+    x[:, :, 2] += 1.0
+    change = (model(x, sigma, text, block_F=block) - before).abs().amax((0, 1, 3, 4))
+    assert change[:2].max() == 0
+    assert change[2:].min() > 1e-3
+
+
+def test_block_causal_mask_by_hand() -> None:
+    mask = block_causal_mask(torch.tensor([1, 0]), tokens_per_slot=1, cached_tokens=1)
+    assert mask.tolist() == [[[[True, True, True], [True, False, True]]]]
+    assert block_causal_mask(torch.zeros(2, 3, dtype=torch.long), 2, 4).shape == (2, 1, 6, 10)
+
+
+@pytest.mark.parametrize("blocks", [[1, 1, 1, 1], [1, 2, 1], [3, 1]])
+@torch.no_grad()
+def test_block_causal_equals_steps_with_a_cache(blocks: list[int]) -> None:
+    model = randomised(tiny())
+    slots = sum(blocks)
+    x, sigma, text = inputs(tiny(), slots)
+    time = torch.tensor([2.5, 0.0, 1.0, 3.0])[:slots]
+    block = torch.repeat_interleave(torch.arange(len(blocks)), torch.tensor(blocks))
+    at_once = model(x, sigma, text, time_BF=time, block_F=block)
+    cache, outputs = KVCache(), []
+    for new in torch.arange(slots).split(blocks):
+        args = (x[:, :, new], sigma[:, new], text)
+        model(*args, time_BF=time[new], cache=cache)  # a denoising step leaves no trace
+        outputs.append(model(*args, time_BF=time[new], cache=cache, write=True))
+    torch.testing.assert_close(torch.cat(outputs, dim=2), at_once, atol=1e-5, rtol=1e-4)
+    assert len(cache) == slots
+
+
+@torch.no_grad()
+def test_several_blocks_can_be_written_in_one_forward() -> None:
+    model = randomised(tiny())
+    x, sigma, text = inputs(tiny(), 4)
+    at_once = model(x, sigma, text, block_F=torch.arange(4))
+    cache = KVCache()
+    model(x[:, :, :1], sigma[:, :1], text, cache=cache, write=True)
+    model(x[:, :, 1:3], sigma[:, 1:3], text, block_F=torch.arange(2), cache=cache, write=True)
+    last = model(x[:, :, 3:], sigma[:, 3:], text, cache=cache)
+    torch.testing.assert_close(last, at_once[:, :, 3:], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_window_sees_what_it_holds_and_no_more() -> None:
+    model = randomised(replace(tiny(), layers=1))
+    x, sigma, text = inputs(tiny(), 5)
+    cache = KVCache(CachePolicy(window=1, sinks=1))
+    for slot in range(4):
+        model(x[:, :, slot : slot + 1], sigma[:, slot : slot + 1], text, cache=cache, write=True)
+        assert len(cache) <= 2
+    windowed = model(x[:, :, 4:], sigma[:, 4:], text, cache=cache)
+    held = [0, 3, 4]  # the sink, the window, the slot itself; one layer, so nothing else can leak in
+    expected = model(x[:, :, held], sigma[:, held], text, time_BF=torch.tensor([0.0, 3.0, 4.0]))
+    torch.testing.assert_close(windowed, expected[:, :, 2:], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_positions_do_not_depend_on_resolution_for_spark() -> None:
+    """A constant latent looks the same to every token, so twice the resolution with a span gives nearby positions."""
+    from kinemark.model.attention import rotary_table
+
+    coarse = rotary_table(spark(), torch.zeros(1, 1), (4, 4)).reshape(4, 4, -1)
+    fine = rotary_table(spark(), torch.zeros(1, 1), (8, 8)).reshape(8, 8, -1)
+    middle_of_coarse, around = coarse[1, 1], fine[2:4, 2:4].mean((0, 1))
+    assert (middle_of_coarse - around).abs().max() < 0.15
+    wide = rotary_table(spark(), torch.zeros(1, 1), (4, 8)).reshape(4, 8, -1)
+    torch.testing.assert_close(wide[:, :4], coarse)
+
+
+def test_a_fresh_model_answers_zero_and_every_block_is_the_identity() -> None:
+    model = Transformer(tiny())
+    x, sigma, text = inputs(tiny(), 2)
+    seen: list[torch.Tensor] = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda _, args, output: seen.extend((args[0], output)))
+    assert model(x, sigma, text).abs().max() == 0
+    assert all(torch.equal(tokens, seen[0]) for tokens in seen)
+    assert seen[0].shape == (2, 2 * 16, 24)
+
+
+def test_gradients_reach_every_parameter() -> None:
+    model = randomised(tiny()).train()
+    x, sigma, text = inputs(tiny(), 3)
+    model(x, sigma, text, block_F=torch.arange(3)).square().mean().backward()
+    without = [
+        name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert without == []
+
+
+@torch.no_grad()
+def test_half_precision_keeps_the_residual_stream_in_float32() -> None:
+    model = randomised(tiny())
+    x, sigma, text = inputs(tiny(), 2)
+    exact = model(x, sigma, text)
+    seen: list[torch.dtype] = []
+    model.to(torch.bfloat16).blocks[0].register_forward_hook(lambda _module, _args, output: seen.append(output.dtype))
+    rounded = model(x, sigma, text)
+    assert seen == [torch.float32]
+    assert rounded.dtype == torch.float32
+    assert (rounded - exact).norm() < 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters", "per_block", "tensors"),
+    [
+        (wan_1_3b(), 1_418_996_800, 46_440_704, 825),
+        (wan_5b(), 4_999_787_712, 163_656_704, 825),
+        (wan_14b(), 14_288_491_584, 351_394_304, 1095),
+        (replace(wan_14b(), in_channels=36), 14_288_901_184, 351_394_304, 1095),
+    ],
+)
+def test_wan_sizes(config: TransformerConfig, parameters: int, per_block: int, tensors: int) -> None:
+    with torch.device("meta"):
+        model = Transformer(config)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert sum(p.numel() for p in model.blocks[0].parameters()) == per_block
+    assert len(model.state_dict()) == tensors == 15 + 27 * config.layers
+
+
+def test_bad_shapes_are_explained() -> None:
+    model = Transformer(tiny())
+    x, sigma, text = inputs(tiny(), 2)
+    with pytest.raises(ValueError, match="7x8 does not divide into patches of 2x2"):
+        model(x[..., :7, :], sigma, text)
+    with pytest.raises(ValueError, match="longer than 6"):
+        model(x, sigma, torch.zeros(2, 7, 8))
+    with pytest.raises(ValueError, match="does not broadcast to batch 2 by 2 slots"):
+        model(x, torch.zeros(2, 3), text)
+    with pytest.raises(RuntimeError, match="no_grad"):
+        model(x, sigma, text, cache=KVCache())
