@@ -118,13 +118,18 @@ class _Teller:
 
     def _fill(self, frame: str, body: str = "") -> str:
         """Fill the slots; places first, because they may take the weather or the time into an adjective."""
-        names = sorted(frames.slots(frame), key=lambda name: name not in ("act_there", "shot_there", "where", "place"))
+        names = sorted(
+            frames.slots(frame),
+            key=lambda name: name.endswith("_there") + 2 * (name in ("where", "place")),
+            reverse=True,
+        )
         return frames.fill(frame, {name: body if name == "body" else self._slot(name) for name in names})
 
     def _slot(self, name: str) -> str:
         match name:
-            case "act" | "act_there" | "shot" | "shot_there":
-                return self._action(finite=name.startswith("act"), where=self._where() if "there" in name else "")
+            case "act" | "act_there" | "shot" | "shot_there" | "bare" | "bare_there":
+                form, _, there = name.partition("_")
+                return self._action(form, self._where() if there else "")
             case "where":
                 return self._where()
             case "place":
@@ -248,20 +253,22 @@ class _Teller:
 
     # Subjects ---------------------------------------------------------------------------------------------------------
 
-    def _action(self, *, finite: bool, where: str) -> str:
+    def _action(self, form: str, where: str) -> str:
         """One clause for each subject that is said; the place stands in one of them."""
         subjects = self.scene.subjects if "second_subject" in self.keep else self.scene.subjects[:1]
         home = self.rng.randrange(len(subjects))
         clauses = [
-            self._clause(subject, ordinal, finite=finite, where=where if index == home else "")
+            self._clause(subject, ordinal, form, where if index == home else "")
             for index, (subject, ordinal) in enumerate(zip(subjects, ("", "second_"), strict=False))
         ]
         joiners = (
-            (" while ", " and ", " as ", ", and ", ", while ") if finite else (" and ", " with ", ", and ", " and ")
+            (" while ", " and ", " as ", ", and ", ", while ")
+            if form == "act"
+            else (" and ", " with ", ", and ", " and ")
         )
         return self.rng.choice(joiners).join(clauses)
 
-    def _clause(self, subject: Subject, ordinal: str, *, finite: bool, where: str) -> str:
+    def _clause(self, subject: Subject, ordinal: str, form: str, where: str) -> str:
         speed = self._says(f"{ordinal}speed")
         adverb, adjective, verbs = "", "", ()
         if speed:
@@ -275,14 +282,19 @@ class _Teller:
                 adverb = self._pick(lexicon.SPEED_ADVERBS[subject.speed])
         who = self._who(subject, ordinal, adjective)
         verb, path = self._verb_and_path(subject, ordinal, verbs)
-        if not finite and not (path or adverb or verbs or " " in verb) and self.rng.random() < 0.4:
+        if form == "shot" and not (path or adverb or verbs or " " in verb) and self.rng.random() < 0.4:
             verb = ""
-        moving = " ".join(third_person(verb) if finite else participle(verb) for verb in (verb,) if verb)
+        moving = self._inflected(verb, form) if verb else ""
         if subject.kind in AIR and self.rng.random() < 0.06:
             where = self._joined(self.rng.choice(lexicon.IN_THE_SKY), where)
         if adverb.endswith("ly") and self.rng.random() < 0.35:
             return self._joined(who, adverb, moving, *self._order(path, where))
         return self._joined(who, moving, *self._order(path, where, adverb))
+
+    def _inflected(self, verb: str, form: str) -> str:
+        if form == "act":
+            return third_person(verb) if self.rng.random() < 0.8 else f"is {participle(verb)}"
+        return participle(verb) if form == "shot" else verb
 
     def _verb_and_path(self, subject: Subject, ordinal: str, verbs: Sequence[str]) -> tuple[str, str]:
         """A verb that fits the subject, and the adverbial that says where to (a vertical verb may say it itself)."""
@@ -381,7 +393,7 @@ class _Teller:
         told = [part for part in SUBJECT_PARTS if self._says(f"{ordinal}{part}")]
         if not told and not self._says(f"{ordinal}subject"):
             return ""
-        return re.sub(r"^(an?|the|one) ", "", self._clause(subject, ordinal, finite=False, where=""))
+        return re.sub(r"^(an?|the|one) ", "", self._clause(subject, ordinal, "shot", ""))
 
     def _joined(self, *parts: str) -> str:
         return " ".join(part for part in parts if part)

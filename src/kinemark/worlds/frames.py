@@ -7,6 +7,7 @@ slot stand with it in square brackets, one slot to a bracket, and disappear with
 |---|---|
 | act, act_there | a red car drives left; the same with the place: a red car drives left through the city |
 | shot, shot_there | a red car driving left; the same with the place |
+| bare, bare_there | a red car drive left; the same with the place |
 | where, place | through the city; the city |
 | moment, moment_s | at dusk in the rain; it is dusk and rain is falling |
 | when, when_s, weather, weather_s | the two halves of a moment |
@@ -27,6 +28,7 @@ SHORT: Final = (
     "[{moment}, ]{act_there}",
     "{shot_there} {moment}",
     "{shot_there}[, {moment}]",
+    "watch {bare_there} {moment}",
     "{act} {moment} {where}",
     "{shot} {moment} {where}",
     "{shot}[, {place}][, {moment}]",
@@ -66,6 +68,8 @@ PARAPHRASED: Final = (
     "[picture {place}]: {act} {moment}",
     "[imagine {place} ]{moment}: {act}",
     "[{place}] {moment}, with {shot}",
+    "let {bare_there} {moment}",
+    "make {bare_there}[, {moment}]",
     "show me {shot_there} {moment}",
     "please make a video of {shot_there} {moment}",
     "I want to see {shot_there} {moment}",

@@ -55,7 +55,7 @@ SIZES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 SPEED_ADVERBS: Final[dict[str, tuple[str, ...]]] = {
-    "slow": ("slowly", "gently", "at a slow pace", "lazily", "leisurely", "without hurry", "at low speed"),
+    "slow": ("slowly", "gently", "at a slow pace", "lazily", "leisurely", "unhurriedly", "at low speed"),
     "medium": ("steadily", "at a steady pace", "at medium speed", "at a moderate speed"),
     "fast": ("fast", "quickly", "rapidly", "swiftly", "at high speed", "in a hurry", "at full speed"),
 }
