@@ -26,7 +26,6 @@ from kinemark.training.stream import Batch, Pool, build_pool, draw_batch, soften
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from kinemark.model.text import TextEncoder
     from kinemark.training.recipes import Recipe
 
 STATE_FILE = "state.pt"
@@ -103,9 +102,7 @@ def training_step(
     )
     block_F = torch.arange(slots, device=sigma_BF.device)
     with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.autocast):
-        predicted_BCFHW = trainee.transformer(
-            x_BCFHW, sigma_BF, batch.text_BLD, time_BF=batch.time_BF, block_F=block_F
-        )
+        predicted_BCFHW = trainee.transformer(x_BCFHW, sigma_BF, batch.text_BLD, time_BF=batch.time_BF, block_F=block_F)
         hook.remove()
         read_BSFK = trainee.readout(middle[0], slots)
     emphasis = recipe.subject_emphasis if trainee.progress.fraction < 1 - 0.25 else 0.0
@@ -125,9 +122,7 @@ def training_step(
     _record(window, loss_BF.detach(), sigma_BF, learn_BF, {"read": float(read_loss.detach()), "norm": float(norm)})
 
 
-def _record(
-    window: _Window, loss_BF: Tensor, sigma_BF: Tensor, learn_BF: Tensor, scalars: dict[str, float]
-) -> None:
+def _record(window: _Window, loss_BF: Tensor, sigma_BF: Tensor, learn_BF: Tensor, scalars: dict[str, float]) -> None:
     window.add("loss", float(loss_BF.sum()), float(learn_BF.sum()))
     for low, high in zip(SIGMA_EDGES, SIGMA_EDGES[1:], strict=False):
         inside_BF = learn_BF * ((sigma_BF >= low) & (sigma_BF < high))
@@ -138,7 +133,6 @@ def _record(
 
 def train(
     recipe: Recipe,
-    encoder: TextEncoder,
     out: Path,
     *,
     minutes: float,
@@ -154,7 +148,6 @@ def train(
 
     Args:
         recipe: what to learn.
-        encoder: frozen; reads the captions.
         out: folder of state, log and sheets; made if it is not there.
         minutes: length of a new cycle, more than 0.
         start: weights of the transformer to begin with when `out` holds no state.
@@ -181,21 +174,19 @@ def train(
         for block in trainee.transformer.blocks:
             block.compile(dynamic=True)
     try:
-        _run_cycle(trainee, recipe, encoder, out, observe, log_every)
+        _run_cycle(trainee, recipe, out, observe, log_every)
     finally:
         trainee.save(out / STATE_FILE)
     return trainee
 
 
-def _run_cycle(
-    trainee: Trainee, recipe: Recipe, encoder: TextEncoder, out: Path, observe: Observer | None, log_every: int
-) -> None:
+def _run_cycle(trainee: Trainee, recipe: Recipe, out: Path, observe: Observer | None, log_every: int) -> None:
     progress, device = trainee.progress, torch.device(recipe.device)
     window, last, saved, seen = _Window(), time.perf_counter(), progress.seconds, progress.seconds
-    pool, pool_number = _pool(recipe, encoder, progress.seed, progress.step, device)
+    pool, pool_number = _pool(recipe, progress.seed, progress.step, device)
     while progress.fraction < 1:
         if progress.step // recipe.pool_steps != pool_number:
-            pool, pool_number = _pool(recipe, encoder, progress.seed, progress.step, device)
+            pool, pool_number = _pool(recipe, progress.seed, progress.step, device)
         generator = step_generator(progress.seed, progress.step, device)
         batch = draw_batch(recipe, pool, progress.seed, progress.step, progress.tokens, generator)
         factor = learning_rate_factor(progress.step - progress.cycle_step, progress.fraction)
@@ -218,11 +209,9 @@ def _run_cycle(
             seen, last = progress.seconds, time.perf_counter()
 
 
-def _pool(
-    recipe: Recipe, encoder: TextEncoder, seed: int, step: int, device: torch.device
-) -> tuple[Pool, int]:
+def _pool(recipe: Recipe, seed: int, step: int, device: torch.device) -> tuple[Pool, int]:
     number = step // recipe.pool_steps
-    return build_pool(encoder, recipe.pool_size, seed * 1_000_003 + number, device), number
+    return build_pool(recipe.pool_size, seed * 1_000_003 + number, device), number
 
 
 def _count(trainee: Trainee, recipe: Recipe, batch: Batch) -> None:

@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name everybody uses
 from einops import rearrange, reduce, repeat
 
-from kinemark.worlds.captions import caption
+from kinemark.model.scene_code import TEXT_LEN, UNSPECIFIED, scene_code, value_codes
+from kinemark.worlds.captions import STYLES, caption
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import SceneBatch, SceneMix, batch_scenes, sample_scene
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from kinemark.model.text import TextEncoder
     from kinemark.training.recipes import Recipe
 
 FPS = 8
@@ -34,11 +34,15 @@ CLIP_SLOTS = 9
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Scenes with their captions already encoded; every use of a scene draws a new seed, so no picture comes twice."""
+    """Scenes, and what a caption of each says; every use of a scene draws a new seed, so no picture comes twice.
+
+    Attributes:
+        scenes: the scenes.
+        said_BL: the code of what the caption states of each attribute (`scene_code.value_codes`).
+    """
 
     scenes: SceneBatch
-    text_BLD: Tensor
-    empty_LD: Tensor
+    said_BL: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,16 @@ class Batch:
     anchors: int
 
 
-def build_pool(encoder: TextEncoder, size: int, seed: int, device: torch.device, mix: SceneMix | None = None) -> Pool:
-    """Draw `size` scenes, caption each in one of the styles, and encode the captions."""
+def build_pool(size: int, seed: int, device: torch.device, mix: SceneMix | None = None) -> Pool:
+    """Draw `size` scenes and caption each in one of the styles.
+
+    What the captions state is known, so they need not go through the text encoder: `model.scene_code` is the common
+    language of the two.
+    """
     rng = random.Random(seed)
     scenes = [sample_scene(rng, mix) for _ in range(size)]
-    texts = [caption(scene, rng).text for scene in scenes]
-    with torch.no_grad():
-        parts = [encoder.encode(texts[i : i + 256]) for i in range(0, size, 256)]
-        empty_LD = encoder.encode([""])[0]
-    return Pool(batch_scenes(scenes).to(device), torch.cat(parts).to(device), empty_LD.to(device))
+    said = [caption(scene, rng, rng.choice(STYLES)).said for scene in scenes]
+    return Pool(batch_scenes(scenes).to(device), value_codes(said).to(device))
 
 
 def pack_slots(video_BTCHW: Tensor) -> Tensor:
@@ -124,12 +129,12 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, tokens_seen: in
     rendered = render(scenes, frame_BT / FPS, (height, width))
 
     dropped_B = torch.rand(batch, generator=generator, device=device) < recipe.text_dropout
-    text_BLD = torch.where(dropped_B[:, None, None], pool.empty_LD, pool.text_BLD[pick_B])
+    said_BL = torch.where(dropped_B[:, None], UNSPECIFIED, pool.said_BL[pick_B])
     slot_F = torch.arange(slots, device=device, dtype=torch.float32).expand(batch, -1)
     return Batch(
         clean_BCFHW=pack_slots(rendered.video_BTCHW),
         time_BF=torch.cat([offset_BA / FRAMES_PER_SLOT, slot_F], dim=1),
-        text_BLD=text_BLD.float(),
+        text_BLD=scene_code().to(device)[torch.arange(TEXT_LEN, device=device), said_BL],
         mask_BFHW=reduce(rendered.subject_mask_BTHW, "B (F t) H W -> B F H W", "max", t=FRAMES_PER_SLOT),
         state_BSFK=rendered.state_BSTK[:, :, FRAMES_PER_SLOT - 1 :: FRAMES_PER_SLOT],
         anchors=anchors,

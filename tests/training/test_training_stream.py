@@ -1,0 +1,111 @@
+import pytest
+import torch
+
+from kinemark.model.autoencoder import encode
+from kinemark.model.scene_code import UNSPECIFIED, scene_tokens
+from kinemark.training.recipes import spark_cpu, tiny_recipe
+from kinemark.training.stream import FPS, build_pool, draw_batch, pack_slots, soften, step_generator, window_frames
+from kinemark.worlds.render import render
+from kinemark.worlds.spec import SceneMix
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return build_pool(size=16, seed=1, device=CPU)
+
+
+def draw(pool, step, recipe=None, tokens=0):
+    return draw_batch(recipe or tiny_recipe(), pool, 7, step, tokens, step_generator(7, step, CPU))
+
+
+def test_a_step_always_has_the_same_batch(pool):
+    first, again, other = draw(pool, 3), draw(pool, 3), draw(pool, 4)
+    assert torch.equal(first.clean_BCFHW, again.clean_BCFHW)
+    assert torch.equal(first.text_BLD, again.text_BLD)
+    assert first.clean_BCFHW.shape != other.clean_BCFHW.shape or not torch.equal(first.clean_BCFHW, other.clean_BCFHW)
+
+
+def test_a_pool_is_a_function_of_its_seed(pool):
+    again = build_pool(size=16, seed=1, device=CPU)
+    assert torch.equal(pool.scenes.codes_BA, again.scenes.codes_BA)
+    assert torch.equal(pool.said_BL, again.said_BL)
+
+
+def test_captions_state_what_is_shown(pool):
+    stated = pool.said_BL != UNSPECIFIED
+    assert stated.any(dim=1).all()
+    assert torch.equal(pool.said_BL[stated], pool.scenes.codes_BA[stated])
+
+
+def test_nothing_held_out_is_drawn():
+    pool = build_pool(size=64, seed=2, device=CPU, mix=SceneMix(one_subject=1.0))
+    assert (pool.scenes.column("second_subject") == -1).all()
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_batches_hold_together(pool, step):
+    recipe = tiny_recipe()
+    batch = draw(pool, step, recipe)
+    clips, channels, slots, height, width = batch.clean_BCFHW.shape
+    assert channels == 12
+    assert batch.time_BF.shape == (clips, slots)
+    assert batch.mask_BFHW.shape == (clips, slots, height, width)
+    assert batch.state_BSFK.shape == (clips, 2, slots, 5)
+    assert batch.text_BLD.shape == (clips, 16, 128)
+    assert batch.clean_BCFHW.abs().max() <= 1
+    assert clips == 1 or clips * slots * (height // 8) * (width // 8) <= recipe.tokens_per_step
+    window_F = batch.time_BF[:, batch.anchors :]
+    assert torch.equal(window_F, torch.arange(slots - batch.anchors).float().expand(clips, -1))
+    assert (batch.time_BF[:, : batch.anchors] <= slots - batch.anchors - 1).all()
+
+
+def test_the_first_slot_and_every_anchor_hold_one_frame(pool):
+    batch = next(b for b in (draw(pool, step) for step in range(40)) if b.anchors)
+    for slot in range(batch.anchors + 1):
+        frames = batch.clean_BCFHW[:, :, slot].unflatten(1, (4, 3))
+        assert torch.equal(frames, frames[:, :1].expand_as(frames))
+
+
+def test_window_frames_are_those_of_the_slots():
+    frames = window_frames(3, torch.tensor([[5]]), torch.tensor([2]))
+    assert frames.tolist() == [[5, 5, 5, 5, 2, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10]]
+
+
+def test_slots_are_packed_as_the_autoencoder_packs_them(pool):
+    frames = window_frames(3, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64))
+    scenes = type(pool.scenes)(pool.scenes.codes_BA[:2], pool.scenes.seed_B[:2])
+    small = render(scenes, frames / FPS, (16, 16)).video_BTCHW
+    large = small[:, 3:].repeat_interleave(4, dim=-1).repeat_interleave(4, dim=-2)
+    torch.testing.assert_close(pack_slots(small), encode(large))
+
+
+def test_coarse_comes_before_fine(pool):
+    recipe = tiny_recipe()
+    sizes = [{draw(pool, step, recipe, tokens).clean_BCFHW.shape[-2:] for step in range(8)} for tokens in (0, 10**9)]
+    assert sizes[0] == {(16, 16)}
+    assert sizes[1] == {(24, 24), (16, 32)}
+
+
+def test_captions_are_dropped_at_the_stated_rate(pool):
+    recipe = tiny_recipe()
+    empty = total = 0
+    for step in range(60):
+        text = draw(pool, step, recipe).text_BLD
+        empty += (text == scene_tokens([{}])).all(dim=(1, 2)).sum().item()
+        total += len(text)
+    assert 0.02 < empty / total < 0.3
+
+
+def test_full_size_batches_have_the_stated_number_of_tokens(pool):
+    recipe = spark_cpu()
+    clips, _, slots, height, width = draw(pool, 0, recipe, tokens=10**9).clean_BCFHW.shape
+    tokens = clips * slots * (height // 8) * (width // 8)
+    assert 0.7 * recipe.tokens_per_step < tokens <= recipe.tokens_per_step
+
+
+def test_soften_widens_by_two_pixels():
+    mask = torch.zeros(1, 1, 9, 9)
+    mask[..., 4, 4] = 1
+    assert soften(mask).sum() == 25
