@@ -314,9 +314,9 @@ class Timeline:
     def placement(self, slot: int) -> tuple[slice, slice]:
         """Which frames of a slot belong to the clip, and where: (slice of the slot, slice of the clip)."""
         frames = frames_of_slot(slot)
-        start, stop = frames.start - self.lead, frames.stop - self.lead
-        kept = slice(max(start, 0), min(stop, self.num_frames))
-        return slice(kept.start - start, kept.stop - start), kept
+        start = frames.start - self.lead
+        first, last = (min(max(edge - start, 0), len(frames)) for edge in (0, self.num_frames))
+        return slice(first, last), slice(max(0, start + first), max(0, start + last))
 
     def crop(self, grid: tuple[int, int]) -> tuple[slice, slice]:
         """Rows and columns of a picture at the size of the grid that belong to the clip: its centre."""

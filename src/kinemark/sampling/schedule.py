@@ -20,8 +20,9 @@ def shifted_sigmas(steps: int, shift: float = 1.0) -> Tensor:
     """
     if steps < 1 or not shift > 0:
         raise ValueError(f"steps is {steps} and shift is {shift}; steps is at least 1, and shift is greater than 0")
-    u_S = torch.linspace(1, 0, steps + 1)
-    return shift * u_S / (1 + (shift - 1) * u_S)
+    # In double precision, so that the first level is 1 exactly after rounding.
+    u_S = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    return (shift * u_S / (1 + (shift - 1) * u_S)).float()
 
 
 def noise_matrix(sigma_S: Tensor, cap_F: Tensor) -> Tensor:

@@ -70,7 +70,9 @@ class Block:
 
 def plan(time_F: Tensor, cap_F: Tensor, config: SamplerConfig) -> tuple[Block, ...]:
     """The blocks of a clip in the order in which they are generated; given ones as soon as they are near enough."""
-    size = len(time_F) if config.block_slots is None else config.block_slots
+    size = config.block_slots
+    if size is None:
+        return (_block(range(len(cap_F)), cap_F, config.first_steps, config),)
     in_time = torch.argsort(time_F, stable=True).tolist()
     given = [slot for slot in in_time if cap_F[slot] == 0]
     blocks: list[Block] = []
@@ -89,8 +91,12 @@ def stream(
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
     """Generate block by block, each seeing the cache of all before it; yield (slots, `latent_BCFHW`) as they are done.
 
-    Given slots are yielded too, unchanged. The cache is bounded by `config.cache`; nothing else grows with the clip.
+    Given slots are yielded too, unchanged. The cache is bounded by `config.cache`; nothing else grows with the clip. A
+    model without blocks is sampled jointly, and yields once.
     """
+    if config.block_slots is None:
+        yield tuple(range(len(conditions.cap_F))), sample_jointly(denoiser, conditions, config, watch)
+        return
     cache = KVCache(config.cache)
     blocks = plan(conditions.time_F, conditions.cap_F, config)
     for index, block in enumerate(blocks):

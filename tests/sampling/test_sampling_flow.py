@@ -1,0 +1,55 @@
+"""The convention, stated once and tested by value; and wrappers that keep it."""
+
+import torch
+
+from kinemark.model.configs import tiny
+from kinemark.model.transformer import Transformer
+from kinemark.sampling.flow import (
+    CleanPredictor,
+    clean_from_velocity,
+    denoiser_of,
+    noised,
+    per_slot,
+    velocity_from_clean,
+)
+
+
+def test_sigma_one_is_noise_and_zero_is_clean():
+    clean, noise = torch.randn(2, 3, 4, 5, 6), torch.randn(2, 3, 4, 5, 6)
+    assert torch.equal(noised(clean, noise, 0.0), clean)
+    assert torch.equal(noised(clean, noise, 1.0), noise)
+    assert torch.allclose(noised(torch.tensor(1.0), torch.tensor(3.0), 0.25), torch.tensor(1.5))
+
+
+def test_velocity_points_from_clean_to_noise():
+    clean, noise = torch.randn(2, 3, 4, 5, 6), torch.randn(2, 3, 4, 5, 6)
+    sigma = per_slot(torch.rand(2, 4) * 0.9 + 0.1)
+    x = noised(clean, noise, sigma)
+    velocity = velocity_from_clean(x, clean, sigma)
+    assert torch.allclose(velocity, noise - clean, atol=1e-4)
+    assert torch.allclose(clean_from_velocity(x, velocity, sigma), clean, atol=1e-5)
+
+
+def test_velocity_of_a_clean_slot_is_finite():
+    x = torch.randn(1, 3, 2, 4, 4)
+    velocity = velocity_from_clean(x, x + 1, per_slot(torch.zeros(1, 2)))
+    assert velocity.isfinite().all()
+
+
+def test_per_slot_puts_levels_on_the_slot_axis():
+    assert per_slot(torch.rand(2, 3)).shape == (2, 1, 3, 1, 1)
+    assert per_slot(torch.rand(3)).shape == (1, 3, 1, 1)
+    latent_BCFHW, sigma_BF = torch.ones(2, 5, 3, 4, 4), torch.rand(2, 3)
+    assert torch.equal((latent_BCFHW * per_slot(sigma_BF))[:, 2, :, 1, 1], sigma_BF)
+
+
+def test_a_transformer_becomes_a_denoiser_by_what_it_predicts():
+    transformer = Transformer(tiny()).eval()
+    torch.nn.init.normal_(transformer.head.head.weight, std=0.1)
+    x_BCFHW, sigma_BF, text_BLD = torch.randn(2, 4, 3, 4, 4), torch.rand(2, 3), torch.randn(2, 6, 8)
+    denoiser = denoiser_of(transformer)
+    assert isinstance(denoiser, CleanPredictor)
+    with torch.no_grad():
+        clean_BCFHW = transformer(x_BCFHW, sigma_BF, text_BLD)
+        velocity_BCFHW = denoiser(x_BCFHW, sigma_BF, text_BLD)
+    assert torch.allclose(clean_from_velocity(x_BCFHW, velocity_BCFHW, per_slot(sigma_BF)), clean_BCFHW, atol=1e-5)
