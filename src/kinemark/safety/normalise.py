@@ -20,6 +20,7 @@ _LEET: Final = str.maketrans("0134578@$!|+€£", "oieasrbasiitel")
 _LEET_WITH_L: Final = str.maketrans("0134578@$!|+€£", "oleasrbaslltel")
 
 _HIDDEN: Final = {"Cf", "Cc", "Cs", "Co", "Cn"}
+_RUN: Final = re.compile(r"\S+")
 _WORD: Final = re.compile(r"[^\W_]+(?:['@$!|+€£*][^\W_]+)*|[.!?;\n]+")
 _SPACED: Final = re.compile(r"(?<![^\W_])(?:[^\W\d_](?:[ .\-_*/~]{1,3})){2,}[^\W\d_](?![^\W_])")
 _STRETCHED: Final = re.compile(r"([^\W\d_])\1{2,}")
@@ -56,10 +57,12 @@ def _undo_lookalikes(text: str) -> str:
 
     def undo(match: re.Match[str]) -> str:
         word = match.group()
+        if word.isascii():
+            return word
         mixed = any(char.isascii() and char.isalpha() for char in word)
         return word.translate(_LOOKALIKES) if mixed or mostly_latin else word
 
-    return re.sub(r"\S*[^\x00-\x7f]\S*", undo, text)
+    return _RUN.sub(undo, text)
 
 
 def _unleet(text: str, table: dict[int, int]) -> str:
@@ -70,7 +73,7 @@ def _unleet(text: str, table: dict[int, int]) -> str:
             return word
         return body.translate(table)
 
-    return re.sub(r"\S*[0-9@$!|+€£]\S*", undo, text)
+    return _RUN.sub(undo, text)
 
 
 def _line(text: str) -> str:
