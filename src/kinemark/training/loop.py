@@ -10,7 +10,7 @@ import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -24,6 +24,8 @@ from kinemark.training.state import Trainee
 from kinemark.training.stream import Batch, Pool, build_pool, draw_batch, soften, step_generator
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Generator, Tensor
 
     from kinemark.training.recipes import Recipe
@@ -124,7 +126,7 @@ def training_step(
 
 def _record(window: _Window, loss_BF: Tensor, sigma_BF: Tensor, learn_BF: Tensor, scalars: dict[str, float]) -> None:
     window.add("loss", float(loss_BF.sum()), float(learn_BF.sum()))
-    for low, high in zip(SIGMA_EDGES, SIGMA_EDGES[1:], strict=False):
+    for low, high in pairwise(SIGMA_EDGES):
         inside_BF = learn_BF * ((sigma_BF >= low) & (sigma_BF < high))
         window.add(f"loss_sigma_{low:.1f}_{high:.1f}", float((loss_BF * inside_BF).sum()), float(inside_BF.sum()))
     for name, value in scalars.items():

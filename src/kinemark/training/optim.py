@@ -81,7 +81,7 @@ class Muon(torch.optim.Optimizer):
 def make_optimisers(
     blocks: nn.Module, others: Iterable[nn.Module], *, matrix_lr: float, other_lr: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside `blocks`; AdamW (no decay, betas 0.9 and 0.95) for the rest of it and for `others`."""
+    """Muon for the matrices in `blocks`; AdamW (no decay, betas 0.9 and 0.95) for the rest and for `others`."""
     matrices = [p for p in blocks.parameters() if p.ndim == 2]
     rest = [p for p in blocks.parameters() if p.ndim != 2]
     rest += [p for module in others for p in module.parameters()]
@@ -122,6 +122,5 @@ class Ema:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         present = dict(module.named_parameters())
-        torch._foreach_lerp_(  # noqa: SLF001  the public optimisers use it too; one call instead of hundreds
-            list(self.values.values()), [present[name].detach() for name in self.values], 1 - decay
-        )
+        # The public optimisers use it too: one call instead of hundreds.
+        torch._foreach_lerp_(list(self.values.values()), [present[name].detach() for name in self.values], 1 - decay)

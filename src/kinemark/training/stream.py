@@ -3,7 +3,8 @@
 Because a batch depends on its step number alone, a run that was stopped goes on with exactly the batch that it would
 have seen, and nothing is shown twice or left out.
 
-Shape suffixes: B batch, A attribute, F slots, T pixel frames, C channels, H W size, L D text tokens, S subjects, K values.
+Shape suffixes: B batch, A anchors, F slots, T pixel frames, C channels, H W size, L D text tokens, S subjects,
+K values of a state.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def pack_slots(video_BTCHW: Tensor) -> Tensor:
 
 
 def window_frames(slots: int, anchor_frames_BA: Tensor, start_B: Tensor) -> Tensor:
-    """Frame numbers `[B, 4 (A + F)]`: each anchor four times, the window's first frame four times, then its other slots."""
+    """Frame numbers `[B, 4 (A + F)]`: each anchor and the first frame four times, then those of the other slots."""
     anchors = repeat(anchor_frames_BA, "B A -> B (A t)", t=FRAMES_PER_SLOT)
     later = torch.arange(1, FRAMES_PER_SLOT * (slots - 1) + 1, device=start_B.device)
     offsets = torch.cat([torch.zeros(FRAMES_PER_SLOT, dtype=later.dtype, device=start_B.device), later])

@@ -1,0 +1,75 @@
+"""What a run shows of itself: a contact sheet of fixed prompts, and a plot of the loss by noise level."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from kinemark.model.autoencoder import unpack
+from kinemark.model.scene_code import scene_tokens
+from kinemark.sampling.conditions import Conditions
+from kinemark.sampling.flow import denoiser_of
+from kinemark.sampling.guidance import Guided
+from kinemark.sampling.streaming import SamplerConfig, sample_streaming
+from kinemark.training.loop import LOG_FILE, SIGMA_EDGES
+from kinemark.training.sheet import contact_sheet, plot_log, write_png
+from kinemark.worlds.spec import Scene, Subject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kinemark.training.state import Trainee
+
+#: What every sheet shows, in this order: each setting, time and weather at least once, one scene with two subjects.
+SHEET_SCENES: Final = (
+    Scene("sea", "sunset", "clear", (Subject("sailboat", "red", "large"),)),
+    Scene("meadow", "noon", "clear", (Subject("rabbit", "white", "large", direction="left"),)),
+    Scene("snow", "dawn", "snowfall", (Subject("bird", "blue", "large"),)),
+    Scene("city", "night", "clear", (Subject("car", "yellow", "large", direction="left"),)),
+    Scene("desert", "noon", "cloudy", (Subject("balloon", "green", "large", direction="up"),)),
+    Scene("forest", "dusk", "fog", (Subject("dog", "orange", "large"),)),
+    Scene("mountains", "dawn", "clear", (Subject("train", "purple", "large"),)),
+    Scene("lake", "noon", "rain", (Subject("duck", "yellow", "large", direction="left"),)),
+    Scene("beach", "sunset", "clear", (Subject("ball", "cyan", "large"),)),
+    Scene("sea", "night", "clear", (Subject("whale", "pink", "large", direction="left"),)),
+    Scene("meadow", "dusk", "rain", (Subject("robot", "red", "large"),)),
+    Scene("desert", "noon", "clear", (Subject("plane", "red"), Subject("car", "blue", direction="left"))),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SheetObserver:
+    """Draws `sheet_MINUTES.png` and `loss.svg` into the folder of the run.
+
+    Attributes:
+        slots: length of the clips.
+        side: latent height and width.
+        sampler: steps; few are enough to see what was learnt.
+        guidance: scale of classifier-free guidance.
+    """
+
+    slots: int = 5
+    side: int = 64
+    sampler: SamplerConfig = SamplerConfig(first_steps=16, steps=8)  # noqa: RUF009  a frozen value
+    guidance: float = 3.0
+
+    def __call__(self, trainee: Trainee, out: Path) -> None:
+        """Sample the fixed prompts with the averaged weights, each from the same noise every time."""
+        network = copy.deepcopy(trainee.transformer)
+        network.load_state_dict(trainee.ema.values)
+        network.eval()
+        text_BLD = scene_tokens([scene.values() for scene in SHEET_SCENES])
+        shape = (network.config.out_channels, self.slots, self.side, self.side)
+        conditions = Conditions.from_text(text_BLD, range(len(SHEET_SCENES)), shape)
+        guided = Guided(denoiser_of(network.cpu()), scene_tokens([{}])[0], self.guidance)
+        video_BTCHW = unpack(sample_streaming(guided, conditions, self.sampler))
+        minutes = round(trainee.progress.seconds / 60)
+        sheet = contact_sheet(video_BTCHW, frames=range(0, 4 * self.slots - 3, 4), columns=2)
+        write_png(out / f"sheet_{minutes:05d}.png", sheet)
+        if (out / LOG_FILE).exists():
+            names = {
+                f"loss_sigma_{low:.1f}_{high:.1f}": f"sigma {low:.1f}-{high:.1f}" for low, high in pairwise(SIGMA_EDGES)
+            }
+            plot_log(out / LOG_FILE, out / "loss.svg", names=names, x="minutes")
