@@ -26,7 +26,7 @@ TYRE: Final[Rgb] = (0.12, 0.12, 0.14)
 
 
 def _shadow(s: Sprite, ground: float, width: float, alpha: Tensor | float = 0.34) -> None:
-    s.extra(ellipse(s.u, s.v, (0.0, ground), (width, 0.055)), (0.04, 0.04, 0.08), alpha, softness=0.05)
+    s.backdrop(ellipse(s.u, s.v, (0.0, ground), (width, 0.055)), (0.04, 0.04, 0.08), alpha, softness=0.05)
 
 
 def _wheel(s: Sprite, u: float, v: float, radius: float, turn: Tensor) -> None:
@@ -58,7 +58,7 @@ def ball(s: Sprite) -> None:
     """A beach ball that bounces once in 1.2 s and rolls; its shadow shrinks as it rises."""
     bounce = s.swing(2.4).abs()
     height = 0.55 * bounce
-    s.extra(
+    s.backdrop(
         ellipse(s.u, s.v, (0.0, 0.42), (0.42 - 0.20 * bounce, 0.07)),
         (0.03, 0.03, 0.07),
         0.42 - 0.14 * bounce,
@@ -118,7 +118,7 @@ def train(s: Sprite) -> None:
     for step in range(3):
         life = torch.frac(s.clock / 4.5 + step / 3.0)
         puff = circle(s.u, s.v, (0.37 - 0.55 * life, -0.32 - 0.26 * life), 0.05 + 0.09 * life)
-        s.extra(puff, (0.93, 0.93, 0.95), 0.85 * (1.0 - life), softness=0.02)
+        s.backdrop(puff, (0.93, 0.93, 0.95), 0.85 * (1.0 - life), softness=0.02)
     roll = s.clock * (math.tau / 6.0)
     s.part(box(s.u, s.v, (-0.03, 0.165), (0.55, 0.032)), TYRE)
     s.body(box(s.u, s.v, (-0.36, -0.01), (0.215, 0.165), 0.03), 0.80)

@@ -24,7 +24,7 @@ def _ripples(s: Sprite, line: float, width: float) -> None:
     """Rings of foam where something stands in the water; they breathe once in 2 s."""
     breath = 0.05 * s.swing(2.0)
     ring = ellipse(s.u, s.v, (0.0, line + 0.02), (width + breath, 0.060))
-    s.extra(ring, FOAM, 0.55, softness=0.02)
+    s.backdrop(ring, FOAM, 0.55, softness=0.02)
 
 
 def sailboat(s: Sprite) -> None:
@@ -72,8 +72,8 @@ def whale(s: Sprite) -> None:
     for side in (-1.0, 1.0):
         reach = (0.14 + side * 0.10 * spout, -0.34 - 0.16 * spout)
         jet = capsule(s.u, s.v, (0.14, -0.24), reach, 0.034)
-        s.extra(jet, FOAM, 0.92 * (spout * 3.0).clamp_max(1.0))
-        s.extra(circle(s.u, s.v, reach, 0.052), FOAM, 0.92 * (spout * 3.0).clamp_max(1.0))
+        s.backdrop(jet, FOAM, 0.92 * (spout * 3.0).clamp_max(1.0))
+        s.backdrop(circle(s.u, s.v, reach, 0.052), FOAM, 0.92 * (spout * 3.0).clamp_max(1.0))
     s.water_line(water)
     wave = 0.08 * s.swing(2.0)
     s.body(capsule(s.u, s.v, (-0.22, 0.12), (-0.43, -0.10 + wave), 0.075), 0.92)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from kinemark.worlds.noise import uniform
 from kinemark.worlds.spec import AIR, CAMERAS, DIRECTIONS, KINDS, MAX_SUBJECTS, SceneBatch
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ _GROUND_POWER: Final = 1.5
 _LANE_OFFSET: Final = 0.075
 #: Lowest edge of what flies.
 _AIR_FLOOR: Final = 0.84
-# Streams of `noise.uniform`; a second subject adds `_SECOND`.
+# Streams of `noise.draws`; a second subject adds `_SECOND`.
 _START_X, _START_Y, _FACING, _CYCLE, _SECOND = 1, 2, 3, 4, 10
 _SWAP: Final = 21
 
@@ -109,31 +108,32 @@ class _Subjects:
     speed: Tensor
     direction: Tensor
     present: Tensor
-    seed: Tensor
+    draws_BR: Tensor
     shared: Tensor  # the scene has two
     zoomed: Tensor  # the most that the camera will magnify
     followed: Tensor
 
     def random(self, stream: int) -> Tensor:
         """Uniform in [0, 1), `[B, S, 1]`, another for each subject."""
-        ordinal = torch.arange(MAX_SUBJECTS, device=self.seed.device).view(1, -1, 1)
-        return uniform(self.seed, stream, ordinal * _SECOND)
+        return torch.stack([self.draws_BR[:, stream + _SECOND * ordinal] for ordinal in range(MAX_SUBJECTS)], 1)[
+            ..., None
+        ]
 
     def is_direction(self, *names: str) -> Tensor:
         """Which subjects go in one of the named directions."""
-        codes = torch.tensor([DIRECTIONS.index(name) for name in names], device=self.seed.device)
+        codes = torch.tensor([DIRECTIONS.index(name) for name in names], device=self.kind.device)
         return torch.isin(self.direction, codes)
 
     def start_share(self) -> Tensor:
         """Where in the free span a subject starts, 0 to 1; two subjects start apart."""
         free = self.random(_START_X)
-        swap = uniform(self.seed, _SWAP) < 0.5
-        first = torch.arange(MAX_SUBJECTS, device=self.seed.device).view(1, -1, 1) == 0
+        swap = self.draws_BR[:, _SWAP, None, None] < 0.5
+        first = torch.arange(MAX_SUBJECTS, device=self.kind.device).view(1, -1, 1) == 0
         apart = torch.where(swap == first, 0.3 * free, 1.0 - 0.3 * free)
         return torch.where(self.shared, apart, free)
 
 
-def _subjects(batch: SceneBatch, reach: float) -> _Subjects:
+def _subjects(batch: SceneBatch, draws_BR: Tensor, reach: float) -> _Subjects:
     device = batch.seed_B.device
 
     def column(name: str) -> Tensor:
@@ -156,7 +156,7 @@ def _subjects(batch: SceneBatch, reach: float) -> _Subjects:
         speed=column("speed").clamp_min(0),
         direction=column("direction").clamp_min(0),
         present=present,
-        seed=batch.seed_B.view(-1, 1, 1),
+        draws_BR=draws_BR,
         shared=present[:, 1:],
         zoomed=torch.where(zooms, ZOOM, 1.0),
         followed=(camera == CAMERAS.index("follow")) & first,
@@ -203,7 +203,7 @@ def _rise(s: _Subjects, time: Tensor, reach: float) -> tuple[Tensor, Tensor, Ten
     return torch.where(vertical, y + tilt, lane).expand_as(s.present * time), velocity, tilt
 
 
-def _recede(s: _Subjects, time: Tensor, reach: float) -> tuple[Tensor, Tensor, Tensor]:
+def _recede(s: _Subjects, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Height, vertical velocity and growth of what stands on the ground or floats."""
     depthward = s.is_direction("up", "down")
     sign = torch.where(s.is_direction("up"), -1.0, 1.0)
@@ -220,11 +220,14 @@ def _recede(s: _Subjects, time: Tensor, reach: float) -> tuple[Tensor, Tensor, T
     return HORIZON + base - half, (_GROUND_POWER * base - half) * rate, growth
 
 
-def trace(batch: SceneBatch, time_BT: Tensor, aspect: float, duration: float) -> tuple[Tracks, Camera]:
+def trace(
+    batch: SceneBatch, draws_BR: Tensor, time_BT: Tensor, aspect: float, duration: float
+) -> tuple[Tracks, Camera]:
     """Place the subjects and the camera of every scene at every time.
 
     Args:
         batch: the scenes.
+        draws_BR: their random numbers (`noise.draws`).
         time_BT: seconds.
         aspect: width of the picture over its height.
         duration: seconds over which a zoom runs from end to end.
@@ -233,11 +236,11 @@ def trace(batch: SceneBatch, time_BT: Tensor, aspect: float, duration: float) ->
         The tracks `[B, S, T]` (S = 2; absent subjects have `present` False) and the camera `[B, T]`.
     """
     reach = min(1.0, aspect)
-    s = _subjects(batch, reach)
+    s = _subjects(batch, draws_BR, reach)
     time = time_BT[:, None]
     x, vx, scrolled = _across(s, time, aspect, reach)
     air_y, air_vy, tilt = _rise(s, time, reach)
-    ground_y, ground_vy, growth = _recede(s, time, reach)
+    ground_y, ground_vy, growth = _recede(s, time)
     y = torch.where(s.flies, air_y, ground_y)
     size = torch.where(s.flies, s.size.expand_as(y), s.size * growth)
     tilt = torch.where(s.flies, tilt, 0.0)

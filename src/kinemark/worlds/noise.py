@@ -1,6 +1,10 @@
-"""Deterministic randomness for pictures: a hash of (seed, stream, cell), the same on every device and in every batch.
+"""Deterministic randomness for pictures: a hash of (seed, stream), the same on every device and in every batch.
 
-No generator is ever advanced, so what an item looks like cannot depend on what stands beside it in a batch.
+No generator is ever advanced, so what an item looks like cannot depend on what stands beside it in a batch. A scene
+draws all its numbers at once (`draws`, a table); what stands in a row of cells (trees, houses, flakes) is spread over
+the cells by a low-discrepancy sequence that starts at one of those numbers, which costs a few operations per pixel.
+
+Shape suffixes: B batch, R streams.
 """
 
 from __future__ import annotations
@@ -15,8 +19,16 @@ if TYPE_CHECKING:
 _MASK: Final = 0xFFFFFFFF
 #: Below 2^31, so that a 32-bit value times it stays inside int64 (C. Wellons, "Prospecting for hash functions").
 _MULTIPLIER: Final = 0x45D9F3B
-#: Steps of the additive recurrences of Roberts' R2 sequence: spread a cell index evenly over [0, 1).
-_R2: Final = (0.7548776662466927, 0.5698402909980532)
+#: Steps of additive recurrences: the golden ratio, M. Roberts' R2, and square roots of primes.
+_STEPS: Final = (
+    0.7548776662466927,
+    0.5698402909980532,
+    0.6180339887498949,
+    0.4142135623730951,
+    0.2360679774997896,
+    0.6457513110645907,
+    0.3166247903553998,
+)
 
 
 def _mix(value: Tensor) -> Tensor:
@@ -25,34 +37,22 @@ def _mix(value: Tensor) -> Tensor:
     return value ^ (value >> 16)
 
 
-def hashed(seed: Tensor, stream: int, cell: Tensor | None = None) -> Tensor:
-    """Hash (seed, stream[, cell]) to 32 bits.
+def draws(seed_B: Tensor, streams: int) -> Tensor:
+    """`[B, R]` float32 in [0, 1): one independent number for each seed (int64) and each of R streams."""
+    seed = _mix((seed_B & _MASK) ^ 0x9E3779B9)
+    seed = _mix(seed ^ ((seed_B >> 32) & _MASK))
+    stream = _mix(torch.arange(1, streams + 1, device=seed_B.device))
+    # 24 bits, so that rounding to float32 never reaches 1.
+    return (_mix(seed[:, None] ^ stream) >> 8).to(torch.float32) * 2.0**-24
+
+
+def spread(cell: Tensor, start: Tensor, sequence: int = 0) -> Tensor:
+    """Spread cells evenly over [0, 1).
 
     Args:
-        seed: int64, any shape.
-        stream: which of the many independent draws of a scene this is.
-        cell: int64, broadcast against `seed`; negative cells are fine.
-
-    Returns:
-        int64 in [0, 2^32), of the broadcast shape.
+        cell: whole numbers, float32.
+        start: where an item's sequence starts, in [0, 1); broadcast against `cell`.
+        sequence: which sequence; different ones are independent enough to place something in a plane.
     """
-    value = _mix((seed & _MASK) ^ 0x9E3779B9)
-    value = _mix(value ^ ((seed >> 32) & _MASK))
-    value = _mix(value ^ (stream * 0x27D4EB2F & _MASK))
-    return value if cell is None else _mix(value ^ _mix(cell & _MASK))
-
-
-def uniform(seed: Tensor, stream: int, cell: Tensor | None = None) -> Tensor:
-    """float32 in [0, 1), hashed from (seed, stream[, cell]); 24 bits, so that 1 is never reached."""
-    return (hashed(seed, stream, cell) >> 8).to(torch.float32) * 2.0**-24
-
-
-def spread(cell: Tensor, offset: Tensor, axis: int = 0) -> Tensor:
-    """float32 in [0, 1): a low-discrepancy value per cell, far cheaper per pixel than a hash.
-
-    Args:
-        cell: whole numbers as float32.
-        offset: an item's own offset, broadcast against `cell`.
-        axis: 0 or 1, two sequences that are independent enough to place something in a plane.
-    """
-    return torch.frac(torch.frac(cell * _R2[axis] + offset) + 1.0)
+    value = torch.add(start, cell, alpha=_STEPS[sequence % len(_STEPS)])
+    return value.sub_(value.floor())

@@ -152,7 +152,7 @@ def flowers(stage: Stage) -> None:
         x = stage.layer_x(0.85 + 0.05 * step) + stage.random(282 + step)
         cell = (x / width).floor()
         u = x - (cell + 0.25 + 0.5 * spread(cell, stage.random(286))) * width
-        v = stage.y - stage.horizon - drop - 0.06 * (spread(cell, stage.random(287), axis=1) - 0.5)
+        v = stage.y - stage.horizon - drop - 0.06 * (spread(cell, stage.random(287), sequence=1) - 0.5)
         rgb = colours[step % 3]
         stage.fill(ellipse(u, v, (0.0, 0.0), (radius * 1.15, radius)), stage.tone(rgb), shadow=False)
         stage.fill(circle(u, v, (0.0, 0.0), radius * 0.45), stage.tone((1.0, 0.62, 0.1)), shadow=False)

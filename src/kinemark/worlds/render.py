@@ -23,11 +23,11 @@ import torch
 from einops import rearrange, repeat
 
 from kinemark.worlds.motion import CLIP_SECONDS, EXTENT, HORIZON, ZOOM_PIVOT, Camera, Tracks, trace
-from kinemark.worlds.noise import uniform
+from kinemark.worlds.noise import draws
 from kinemark.worlds.palette import Light, light_between, vivid
 from kinemark.worlds.scenery import SETTINGS_PAINTED, SUN_LIFT
 from kinemark.worlds.sky import paint_sky
-from kinemark.worlds.spec import KINDS, LOOKS, MAX_SUBJECTS, SETTINGS, WEATHERS, SceneBatch
+from kinemark.worlds.spec import KINDS, LOOKS, SETTINGS, WEATHERS, SceneBatch
 from kinemark.worlds.stage import Stage, View
 from kinemark.worlds.subjects import Placed, paint_subjects
 from kinemark.worlds.weather import fog, paper_grain, rain, snowfall
@@ -39,12 +39,14 @@ if TYPE_CHECKING:
 STATE: Final = ("x", "y", "height", "vx", "vy")
 
 #: Pixels painted at once: few enough to stay in a processor's cache, many enough to keep a GPU busy.
-_CHUNK_PIXELS_CPU: Final = 1 << 18
+_CHUNK_PIXELS_CPU: Final = 1 << 20
 _CHUNK_PIXELS_GPU: Final = 1 << 24
 _FOG_BEHIND: Final = 0.80
 _FOG_IN_FRONT: Final = 0.22
 _NEON_SKY: Final = 0.36
 _HORIZON_STREAM: Final = 90
+#: Random numbers that a scene has; the modules that paint say which they use.
+_STREAMS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,10 @@ def render(batch: SceneBatch, time_BT: Tensor, size: tuple[int, int], *, duratio
     height, width = size
     aspect = width / height
     time_BT = time_BT.to(device=batch.seed_B.device, dtype=torch.float32)
-    tracks, camera = trace(batch, time_BT, aspect, duration)
-    frames = _Frames.lay_out(batch, time_BT, tracks, camera, duration)
-    count = len(frames.seed)
+    draws_BR = draws(batch.seed_B, _STREAMS)
+    tracks, camera = trace(batch, draws_BR, time_BT, aspect, duration)
+    frames = _Frames.lay_out(batch, draws_BR, time_BT, tracks, camera, duration)
+    count = len(frames.time)
     limit = _CHUNK_PIXELS_CPU if time_BT.device.type == "cpu" else _CHUNK_PIXELS_GPU
     chunk = max(1, limit // (height * width))
     video_NCHW = torch.empty(count, 3, height, width, device=time_BT.device)
@@ -106,7 +109,7 @@ def render(batch: SceneBatch, time_BT: Tensor, size: tuple[int, int], *, duratio
 class _Frames:
     """All frames of a batch in one row: `[N]` each, `[N, S]` what belongs to subjects."""
 
-    seed: Tensor
+    draws: Tensor
     time: Tensor
     setting: Tensor
     weather: Tensor
@@ -126,12 +129,14 @@ class _Frames:
     clock: Tensor
 
     @classmethod
-    def lay_out(cls, batch: SceneBatch, time_BT: Tensor, tracks: Tracks, camera: Camera, duration: float) -> _Frames:
+    def lay_out(
+        cls, batch: SceneBatch, draws_BR: Tensor, time_BT: Tensor, tracks: Tracks, camera: Camera, duration: float
+    ) -> _Frames:
         """Repeat what is constant for each frame, and put (item, time) into one dimension."""
         count = time_BT.shape[1]
 
         def constant(value_B: Tensor) -> Tensor:
-            return repeat(value_B, "b -> (b t)", t=count)
+            return value_B.repeat_interleave(count, 0)
 
         def flat(value_BT: Tensor) -> Tensor:
             return rearrange(value_BT, "b t -> (b t)")
@@ -144,7 +149,7 @@ class _Frames:
             return repeat(codes_BS, "b s -> (b t) s", t=count)
 
         return cls(
-            seed=constant(batch.seed_B),
+            draws=constant(draws_BR),
             time=flat(time_BT),
             setting=constant(batch.column("setting")),
             weather=constant(batch.column("weather")),
@@ -168,42 +173,44 @@ class _Frames:
         """Some of the frames."""
         return _Frames(*(getattr(self, name)[part] for name in self.__dataclass_fields__))
 
-    def placed(self, ordinal: int, light: Light) -> Placed:
-        """The first or the second subject of every frame."""
+    def placed(self, light: Light) -> Placed:
+        """The subjects of all frames, in one row."""
+        frame, ordinal = (self.kind >= 0).nonzero(as_tuple=True)
         return Placed(
-            kind=self.kind[:, ordinal],
-            colour=self.colour[:, ordinal].clamp_min(0),
-            x=self.x[:, ordinal],
-            y=self.y[:, ordinal],
-            size=self.size[:, ordinal],
-            facing=self.facing[:, ordinal],
-            clock=self.clock[:, ordinal],
-            light_NC=light.subject[..., 0, 0],
-            paper=self.look == LOOKS.index("paper"),
-            neon=self.look == LOOKS.index("neon"),
+            frame=frame,
+            ordinal=ordinal,
+            kind=self.kind[frame, ordinal],
+            colour=self.colour[frame, ordinal],
+            x=self.x[frame, ordinal],
+            y=self.y[frame, ordinal],
+            size=self.size[frame, ordinal],
+            facing=self.facing[frame, ordinal],
+            clock=self.clock[frame, ordinal],
+            light_MC=light.subject[frame, :, 0, 0],
+            paper=(self.look == LOOKS.index("paper"))[frame],
+            neon=(self.look == LOOKS.index("neon"))[frame],
         )
 
 
 def _view(frames: _Frames, size: tuple[int, int], aspect: float) -> View:
     height, width = size
-    device = frames.seed.device
+    device = frames.time.device
     zoom = frames.zoom[:, None, None]
     x = ((torch.arange(width, device=device) + 0.5) / height - 0.5 * aspect) / zoom
     y = (torch.arange(height, device=device)[:, None] + 0.5) / height - frames.tilt[:, None, None]
-    seed = frames.seed[:, None, None]
     light = light_between(frames.start, frames.end, frames.progress)
     lift = torch.tensor(SUN_LIFT, device=device)[frames.setting][:, None, None]
     neon = frames.look == LOOKS.index("neon")
     lifted = light.sun_height + lift * (1.0 - (light.sun_height / 0.385).clamp(0.0, 1.0))
     light = replace(light, sun_height=torch.where(light.sun_height > 0.0, lifted, light.sun_height))
     return View(
-        seed_N11=seed,
+        draws_NR=frames.draws,
         time_N11=frames.time[:, None, None],
         x_N1W=x,
         y_NH1=ZOOM_PIVOT + (y - ZOOM_PIVOT) / zoom,
         pan_N11=frames.pan[:, None, None],
         pixel_N11=1.0 / height / zoom,
-        horizon_N11=HORIZON + 0.03 * (uniform(seed, _HORIZON_STREAM) - 0.5),
+        horizon_N11=HORIZON + 0.03 * (frames.draws[:, _HORIZON_STREAM, None, None] - 0.5),
         weather_N=frames.weather,
         paper_N=frames.look == LOOKS.index("paper"),
         neon_N=neon,
@@ -248,11 +255,7 @@ def _paint(image_NCHW: Tensor, mask_NHW: Tensor, frames: _Frames, aspect: float)
         part = whole.subset(foggy)
         fog(part, _FOG_BEHIND)
         whole.put(foggy, part)
-    kinds_NS = frames.kind.tolist()
-    for ordinal in reversed(range(MAX_SUBJECTS)):
-        kinds = [row[ordinal] for row in kinds_NS]
-        if max(kinds) >= 0:
-            paint_subjects(image_NCHW, mask_NHW, frames.placed(ordinal, view.light), kinds)
+    paint_subjects(image_NCHW, mask_NHW, frames.placed(view.light))
     _foreground(whole, weathers, looks)
     image_NCHW.clamp_(0.0, 1.0)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from kinemark.worlds.plants import cactus, flowers, palm, pines, reeds, round_trees
-from kinemark.worlds.shapes import box, circle, coverage, ellipse
+from kinemark.worlds.shapes import box, circle, ellipse
 from kinemark.worlds.water import glitter, lake_water, sea_water
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _buildings(
     du = across - column * pitch_x
     dv = (stage.y - top) - (row + 0.62) * pitch_y
     window = torch.maximum(du.abs() - 0.0135, dv.abs() - 0.0175)
-    inside = coverage(window, stage.pixel) * coverage(distance + 0.014, stage.pixel)
+    inside = stage.coverage(window) * stage.coverage(distance + 0.014)
     draw = torch.frac(torch.frac(cell * 0.618 + column * 0.345 + row * 0.755 + stage.random(stream + 4)) + 1.0)
     on = (draw < 0.62).float() * stage.light.lamps
     dark = stage.tone((0.40, 0.50, 0.64), haze * 0.6)

@@ -12,7 +12,7 @@ import torch
 
 from kinemark.worlds.noise import spread
 from kinemark.worlds.palette import luminance
-from kinemark.worlds.shapes import circle, coverage
+from kinemark.worlds.shapes import circle
 from kinemark.worlds.spec import WEATHERS
 
 if TYPE_CHECKING:
@@ -100,14 +100,14 @@ def _stars(stage: Stage) -> None:
     column, row = x.floor(), y.floor()
     cell = column + 17.0 * row
     draw = spread(cell, stage.random(101))
-    dx = x - column - 0.3 - 0.4 * spread(cell, stage.random(102), axis=1)
+    dx = x - column - 0.3 - 0.4 * spread(cell, stage.random(102), sequence=1)
     dy = y - row - 0.3 - 0.4 * draw
     twinkle = 0.8 + 0.2 * torch.sin(6.28 * (stage.time * 0.5 + draw))
     radius = 0.0155 * stage.light.stars.clamp_max(1.0).sqrt()
     distance = (dx * dx + dy * dy).sqrt_() * _STAR_CELL - radius
-    shown = (spread(cell, stage.random(103), axis=1) < 0.55 * stage.light.stars.sqrt()) & (stage.light.stars > 0)
+    shown = (spread(cell, stage.random(103), sequence=1) < 0.55 * stage.light.stars.sqrt()) & (stage.light.stars > 0)
     fade = ((stage.horizon - stage.y) / 0.15).clamp(0.0, 1.0) * by_weather(stage, (1.0, 0.25, 0.0, 0.25, 0.0))
-    alpha = coverage(distance, stage.pixel * 1.4) * twinkle * fade * shown
+    alpha = stage.coverage(distance * 0.72) * twinkle * fade * shown
     stage.tint(stage.constant((1.0, 0.97, 0.86)), alpha * 0.95)
 
 

@@ -16,31 +16,34 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from kinemark.worlds.palette import Rgb, luminance, vivid
-from kinemark.worlds.shapes import coverage, turned
+from kinemark.worlds.shapes import turned
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: Width of the outline, in heights of the picture.
 _OUTLINE: Final = 0.0125
 _NEON_BODY: Final = 0.62
+_PAPER_SHADOW: Final = (0.012, 0.03, 0.4)  # offset, reach, strength
+_NEON_GLOW: Final = (0.07, 0.55)  # reach, strength
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where N sprites are and how they are lit, `[N, 1, 1]` each unless said."""
+    """How N sprites stand and are lit: quantities `[N, 1, 1]`, colours `[N, 3, 1, 1]`."""
 
     size: Tensor
-    facing: Tensor
-    clock: Tensor
-    colour: Tensor  # [N, 3, 1, 1], as named, before the light
-    light: Tensor  # [N, 3, 1, 1]
-    paper: Tensor
-    neon: Tensor
+    facing: Tensor  # +1 or -1
+    clock: Tensor  # seconds
+    colour: Tensor  # as named, before the light
+    light: Tensor
+    paper: Tensor  # bool
+    neon: Tensor  # bool
 
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """A sprite as pixels: premultiplied by nothing; `mask` is the subject alone, `alpha` includes outline and shadow."""
+    """A sprite as pixels: its colour, how much it covers with all that goes with it, and the subject alone."""
 
     colour_NCHW: Tensor
     alpha_NHW: Tensor
@@ -48,7 +51,7 @@ class Painted:
 
 
 class Sprite:
-    """Collects the parts of N subjects of one kind; `paint` turns them into pixels.
+    """Collects the parts of N subjects of one kind, the hindmost first; `paint` turns them into pixels.
 
     Args:
         dx: `[N, 1, W]`, pixel positions from the sprite's middle to the right, in heights of the picture.
@@ -63,12 +66,16 @@ class Sprite:
         self.u = dx * pose.facing / pose.size
         self.v = dy / pose.size
         self.pixel = pixel / pose.size
+        self._half = dx.new_tensor(0.5)
+        self._sharpness = -1.0 / self.pixel
+        self._light = torch.where(pose.neon[:, None], pose.light * _NEON_BODY, pose.light)
+        self._body = pose.colour * self._light
         self._parts: list[tuple[Tensor, Tensor]] = []
-        self._extras: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._clip: Tensor | None = None
+        self._backdrop: list[tuple[Tensor, Tensor]] = []
+        self._water: Tensor | None = None
 
     def swing(self, period: float, shift: float = 0.0) -> Tensor:
-        """`[N, 1, 1]`, a sine of the clock between -1 and 1; `shift` in turns."""
+        """`[N, 1, 1]`, a sine of the clock between -1 and 1; `period` in seconds, `shift` in turns."""
         return torch.sin(self.clock * (math.tau / period) + shift * math.tau)
 
     def move(self, right: Tensor | float = 0.0, down: Tensor | float = 0.0, turn: Tensor | float = 0.0) -> None:
@@ -77,72 +84,75 @@ class Sprite:
 
     def body(self, distance: Tensor, shade: float = 1.0) -> None:
         """Add a part in the subject's own colour; `shade` below 1 is darker, above 1 lighter."""
-        colour = self.pose.colour
+        colour = self._body
         if shade < 1.0:
-            colour = colour * shade + 0.035 * (1.0 - shade)
+            colour = torch.lerp(self._light * 0.035, colour, shade)
         elif shade > 1.0:
-            colour = torch.lerp(colour, torch.ones_like(colour), shade - 1.0)
+            colour = torch.lerp(colour, self._light, shade - 1.0)
         self._parts.append((distance, colour))
 
     def part(self, distance: Tensor, rgb: Rgb) -> None:
         """Add a part in a colour of its own."""
-        self._parts.append((distance, self.pose.colour.new_tensor(rgb).view(1, 3, 1, 1)))
+        self._parts.append((distance, self._lit(rgb)))
 
     def marking(self, distance: Tensor, within: Tensor, rgb: Rgb) -> None:
         """Add a part that shows only inside another."""
         self.part(torch.maximum(distance, within), rgb)
 
-    def extra(self, distance: Tensor, rgb: Rgb, alpha: Tensor | float, softness: float = 0.0) -> None:
-        """Add something behind the subject that is not the subject: a shadow, smoke, a wake."""
-        cover = (0.5 - distance / (self.pixel + softness)).clamp(0.0, 1.0) * alpha
-        self._extras.append((distance, self.pose.colour.new_tensor(rgb).view(1, 3, 1, 1), cover))
+    def backdrop(self, distance: Tensor, rgb: Rgb, alpha: Tensor | float, softness: float = 0.0) -> None:
+        """Add something behind the subject that is not the subject: a shadow, smoke, a wake.
 
-    def water_line(self, v: Tensor) -> None:
-        """Hide every part below a line (distance `v`, positive under water)."""
-        self._clip = v
+        `softness` widens its edge, in the sprite's units.
+        """
+        cover = (0.5 - distance / (self.pixel + softness)).clamp_(0.0, 1.0) * alpha
+        self._backdrop.append((self._lit(rgb), cover))
+
+    def water_line(self, depth: Tensor) -> None:
+        """Hide what is under water; `depth` is positive there."""
+        self._water = self._coverage(depth)
 
     def paint(self) -> Painted:
         """Lay all parts over each other, with a common outline, the paper shadow and the neon glow."""
-        parts = [
-            (distance if self._clip is None else torch.maximum(distance, self._clip), colour)
-            for distance, colour in self._parts
-        ]
-        whole = parts[0][0]
-        for distance, _ in parts[1:]:
+        whole = self._parts[0][0]
+        for distance, _ in self._parts[1:]:
             whole = torch.minimum(whole, distance)
-        mask = coverage(whole, self.pixel)
+        mask = self._coverage(whole)
+        alpha = self._coverage(whole - _OUTLINE / self.pose.size)
+        if self._water is not None:
+            mask, alpha = mask * self._water, alpha * self._water
         count, height, width = mask.shape
         image = self._outline_colour().expand(count, 3, height, width).clone()
-        for distance, colour in parts:
-            image.lerp_((colour * self._light()).expand_as(image), coverage(distance, self.pixel)[:, None])
-        alpha = coverage(whole - _OUTLINE / self.pose.size, self.pixel)
-        return self._finish(image, alpha, mask, whole)
+        for distance, colour in self._parts:
+            image.lerp_(colour.expand_as(image), self._coverage(distance)[:, None])
+        return self._with_backdrop(image, alpha, mask, whole * self.pose.size)
 
-    def _light(self) -> Tensor:
-        return torch.where(self.pose.neon[:, None], self.pose.light * _NEON_BODY, self.pose.light)
+    def _lit(self, rgb: Rgb) -> Tensor:
+        return self._light * self._light.new_tensor(rgb).view(1, 3, 1, 1)
+
+    def _coverage(self, distance: Tensor) -> Tensor:
+        return torch.addcmul(self._half, distance, self._sharpness).clamp_(0.0, 1.0)
 
     def _outline_colour(self) -> Tensor:
+        """Dark for most colours, pale around black, grey around white, a glowing tube in neon."""
         bright = luminance(self.pose.colour)
-        dark = self.pose.colour * 0.38 * self.pose.light
-        pale = torch.full_like(dark, 0.78) * self.pose.light
-        grey = torch.full_like(dark, 0.30) * self.pose.light
-        outline = torch.where(bright < 0.02, pale, torch.where(bright > 0.9, grey, dark))
-        tube = vivid(torch.where(bright < 0.02, torch.full_like(dark, 0.6), self.pose.colour))
+        shade = torch.where(bright < 0.02, 0.78, torch.where(bright > 0.9, 0.30, 0.0))
+        outline = torch.where(shade > 0.0, shade, self.pose.colour * 0.38) * self.pose.light
+        tube = vivid(torch.where(bright < 0.02, 0.6, self.pose.colour))
         return torch.where(self.pose.neon[:, None], tube, outline)
 
-    def _finish(self, image: Tensor, alpha: Tensor, mask: Tensor, whole: Tensor) -> Painted:
-        """Put extras, the paper shadow and the neon glow behind the figure: colour and opacity of all together."""
-        behind: list[tuple[Tensor, Tensor]] = [(colour * self.pose.light, cover) for _, colour, cover in self._extras]
-        away = whole * self.pose.size
-        if bool(self.pose.paper.any()):
-            dropped = (1.0 - (away - 0.012) / 0.03).clamp(0.0, 1.0) ** 2 * 0.4 * self.pose.paper
-            behind.append((torch.zeros_like(self.pose.light), dropped))
+    def _with_backdrop(self, image: Tensor, alpha: Tensor, mask: Tensor, away: Tensor) -> Painted:
+        """Put what is behind the figure behind it, the nearest first; `away` is the distance from the figure."""
+        behind = list(reversed(self._backdrop))
         if bool(self.pose.neon.any()):
-            glow = (1.0 - away.clamp_min(0.0) / 0.07).clamp(0.0, 1.0) ** 2 * 0.55 * self.pose.neon
-            behind.append((self._outline_colour(), glow))
-        for colour, cover in reversed(behind):
+            reach, strength = _NEON_GLOW
+            glow = (1.0 - away.clamp_min(0.0) / reach).clamp_(0.0, 1.0) ** 2 * strength * self.pose.neon
+            behind.insert(0, (self._outline_colour(), glow))
+        if bool(self.pose.paper.any()):
+            offset, reach, strength = _PAPER_SHADOW
+            dropped = (1.0 - (away - offset) / reach).clamp_(0.0, 1.0) ** 2 * strength * self.pose.paper
+            behind.insert(0, (torch.zeros_like(self._light), dropped))
+        for colour, cover in behind:
             total = alpha + cover * (1.0 - alpha)
-            share = alpha / total.clamp_min(1e-4)
-            image = torch.lerp(colour.expand_as(image), image, share[:, None])
+            image = torch.lerp(colour.expand_as(image), image, (alpha / total.clamp_min(1e-4))[:, None])
             alpha = total
         return Painted(image, alpha, mask)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from kinemark.worlds.motion import ZOOM, ZOOM_PIVOT
-from kinemark.worlds.noise import uniform
+from kinemark.worlds.noise import spread
 from kinemark.worlds.palette import Light, Rgb, luminance, vivid
 from kinemark.worlds.shapes import coverage
 
@@ -35,7 +35,7 @@ _NEON_FILL: Final = 0.15
 class View:
     """Where N frames look: pixel coordinates in the scenery, seeds, times and light."""
 
-    seed_N11: Tensor
+    draws_NR: Tensor  # random numbers of the scene, by stream
     time_N11: Tensor
     x_N1W: Tensor  # 0 in the middle of the picture, to the right
     y_NH1: Tensor  # 0 at the top of an unmoved picture, downwards
@@ -51,7 +51,7 @@ class View:
     def select(self, index: Tensor) -> View:
         """Some of the frames."""
         return View(
-            self.seed_N11[index],
+            self.draws_NR[index],
             self.time_N11[index],
             self.x_N1W[index],
             self.y_NH1[index],
@@ -71,14 +71,6 @@ def drop_shadow(distance: Tensor) -> Tensor:
     return (1.0 - (distance - _SHADOW_DROP) / _SHADOW_REACH).clamp_(0.0, 1.0) ** 2 * _SHADOW_STRENGTH
 
 
-def neon_light(distance: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
-    """The tube along an edge (coverage 0 to 1) and the glow around it (0 to 1, to be added)."""
-    away = distance.abs()
-    tube = coverage(away - _LINE_HALF, pixel)
-    glow = (1.0 - away / _GLOW_REACH).clamp_(0.0, 1.0) ** 2
-    return tube, glow
-
-
 class Stage:
     """N frames that are being painted. `image_NCHW` is written in place."""
 
@@ -91,6 +83,8 @@ class Stage:
         self.pixel = view.pixel_N11
         self.horizon = view.horizon_N11
         self.light = view.light
+        self._half = image_NCHW.new_tensor(0.5)
+        self._sharpness = -1.0 / view.pixel_N11
         self.paper = view.paper_N.nonzero()[:, 0] if bool(view.paper_N.any()) else None
         self.neon = view.neon_N.nonzero()[:, 0] if bool(view.neon_N.any()) else None
 
@@ -116,11 +110,17 @@ class Stage:
 
     def random(self, stream: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """`[N, 1, 1]` uniform in [low, high)."""
-        return low + (high - low) * uniform(self.view.seed_N11, stream)
+        draw = self.view.draws_NR[:, stream, None, None]
+        return draw if (low, high) == (0.0, 1.0) else draw * (high - low) + low
 
     def cell_random(self, stream: int, cell: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Uniform in [low, high) for each cell, in the shape of `cell` (whole numbers)."""
-        return low + (high - low) * uniform(self.view.seed_N11, stream, cell.to(torch.int64))
+        draw = spread(cell, self.random(stream), stream)
+        return draw if (low, high) == (0.0, 1.0) else draw * (high - low) + low
+
+    def coverage(self, distance: Tensor) -> Tensor:
+        """The share of each pixel that lies inside (`shapes.coverage`)."""
+        return torch.addcmul(self._half, distance, self._sharpness).clamp_(0.0, 1.0)
 
     def layer_x(self, depth: float) -> Tensor:
         """`[N, 1, W]`: x on a layer that moves `depth` times as much as the ground when the camera pans."""
@@ -161,7 +161,7 @@ class Stage:
             alpha: opacity; a tensor broadcasts to `[N, H, W]`.
             shadow: False for markings, which are part of a layer and neither drop a paper shadow nor glow.
         """
-        cover = coverage(distance, self.pixel)
+        cover = self.coverage(distance)
         if isinstance(alpha, torch.Tensor) or alpha != 1.0:
             cover = cover * alpha
         if shadow and self.paper is not None:
@@ -182,6 +182,8 @@ class Stage:
         assert self.neon is not None, "only neon frames glow"
         colour = colour.expand(self.image_NCHW.shape[0], -1, -1, -1)[self.neon]
         lit = vivid(colour) * (0.45 + 0.55 * luminance(colour).sqrt())
-        tube, glow = neon_light(distance[self.neon], self.pixel[self.neon])
+        away = distance[self.neon].abs()
+        tube = coverage(away - _LINE_HALF, self.pixel[self.neon])
+        glow = (1.0 - away / _GLOW_REACH).clamp_(0.0, 1.0) ** 2
         image = self.image_NCHW[self.neon]
         self.image_NCHW[self.neon] = torch.lerp(image + lit * (0.38 * glow)[:, None], lit, tube[:, None])

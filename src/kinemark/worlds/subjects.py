@@ -1,6 +1,6 @@
 """Draw the subjects of a batch of frames: group them by kind, paint each in a box of its own, paste.
 
-Shape suffixes: N frames, S subject, C channels, H W size.
+Shape suffixes: N frames, M subjects (of all frames in a row), C channels, H W size (of a box, where a sprite is meant).
 """
 
 from __future__ import annotations
@@ -15,41 +15,53 @@ from kinemark.worlds.figures_air import balloon, bird, butterfly, kite, plane
 from kinemark.worlds.figures_ground import ball, car, dog, rabbit, robot, train
 from kinemark.worlds.figures_water import duck, sailboat, whale
 from kinemark.worlds.palette import COLOUR_RGB
-from kinemark.worlds.spec import KINDS
-from kinemark.worlds.sprite import Pose, Sprite
+from kinemark.worlds.spec import MAX_SUBJECTS
+from kinemark.worlds.sprite import Painted, Pose, Sprite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """How to draw a kind, and the box that everything it does fits in, at size 1: from its middle sideways, up, down."""
+
+    draw: Callable[[Sprite], None]
+    aside: float
+    above: float
+    below: float
+
+
 #: In the order of `spec.KINDS`.
-FIGURES: Final[tuple[Callable[[Sprite], None], ...]] = (
-    bird,
-    balloon,
-    kite,
-    plane,
-    butterfly,
-    car,
-    ball,
-    rabbit,
-    dog,
-    train,
-    robot,
-    sailboat,
-    duck,
-    whale,
+FIGURES: Final = (
+    Figure(bird, 0.58, 0.52, 0.42),
+    Figure(balloon, 0.52, 0.58, 0.58),
+    Figure(kite, 0.58, 0.64, 0.68),
+    Figure(plane, 0.60, 0.38, 0.38),
+    Figure(butterfly, 0.58, 0.54, 0.50),
+    Figure(car, 0.58, 0.30, 0.34),
+    Figure(ball, 0.52, 1.02, 0.54),
+    Figure(rabbit, 0.58, 0.80, 0.58),
+    Figure(dog, 0.60, 0.44, 0.48),
+    Figure(train, 0.70, 0.76, 0.38),
+    Figure(robot, 0.46, 0.56, 0.58),
+    Figure(sailboat, 0.58, 0.58, 0.58),
+    Figure(duck, 0.60, 0.46, 0.50),
+    Figure(whale, 0.66, 0.66, 0.36),
 )
-#: Half a side of the box that a figure of size 1 is painted in: everything it does must fit, outline and glow apart.
-_BOX: Final = {"train": 0.95, "ball": 1.05, "rabbit": 0.95, "whale": 0.85, "car": 0.78, "duck": 0.8, "kite": 0.85}
-_BOX_OTHERS: Final = 0.72
-_GLOW: Final = 0.08
+#: Room for the outline in any look, and for the paper shadow and the neon glow; in heights of the picture.
+_FLAT_RIM: Final = 0.02
+_RIM: Final = 0.075
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One subject of each of N frames, `[N]` each, lengths in heights of the picture."""
+    """All subjects of all frames, `[M]` each, lengths in heights of the picture."""
 
+    frame: Tensor
+    ordinal: Tensor
     kind: Tensor
     colour: Tensor
     x: Tensor  # from the middle of the picture
@@ -57,76 +69,107 @@ class Placed:
     size: Tensor
     facing: Tensor
     clock: Tensor
-    light_NC: Tensor
+    light_MC: Tensor
     paper: Tensor
     neon: Tensor
 
     def pose(self, index: Tensor) -> Pose:
         """What a sprite needs to know of some of them."""
 
-        def spread(value_N: Tensor) -> Tensor:
-            return value_N[index][:, None, None]
+        def wide(value_M: Tensor) -> Tensor:
+            return value_M[index][:, None, None]
 
-        table = self.light_NC.new_tensor(COLOUR_RGB)
+        table = self.light_MC.new_tensor(COLOUR_RGB)
         return Pose(
-            size=spread(self.size),
-            facing=spread(self.facing),
-            clock=spread(self.clock),
+            size=wide(self.size),
+            facing=wide(self.facing),
+            clock=wide(self.clock),
             colour=table[self.colour[index]][..., None, None],
-            light=self.light_NC[index][..., None, None],
-            paper=spread(self.paper),
-            neon=spread(self.neon),
+            light=self.light_MC[index][..., None, None],
+            paper=wide(self.paper),
+            neon=wide(self.neon),
         )
 
 
-def paint_subjects(image_NCHW: Tensor, mask_NHW: Tensor, placed: Placed, kinds: list[int]) -> None:
-    """Paint one subject into each frame that has one, in place.
+@dataclass(frozen=True, slots=True)
+class _Pasted:
+    """Painted sprites and where they go."""
+
+    painted: Painted
+    frame: Tensor
+    row_NH: Tensor
+    column_NW: Tensor
+    ordinals: list[int]
+
+
+def paint_subjects(image_NCHW: Tensor, mask_NHW: Tensor, placed: Placed) -> None:
+    """Paint every subject into its frame, in place, the second behind the first.
 
     Args:
         image_NCHW: the pictures.
         mask_NHW: where subjects are; the greater of old and new is kept.
         placed: the subjects.
-        kinds: `placed.kind` as a list, -1 where a frame has none.
     """
-    boxes = (torch.stack([placed.x, placed.y, placed.size], 1)).tolist()
-    for code, name in enumerate(KINDS):
-        members = [frame for frame, kind in enumerate(kinds) if kind == code]
-        if members:
-            half = _BOX.get(name, _BOX_OTHERS)
-            index = torch.tensor(members, device=image_NCHW.device)
-            _paint_kind(image_NCHW, mask_NHW, placed, index, FIGURES[code], [boxes[i] for i in members], half)
+    groups: dict[int, list[int]] = {}
+    for member, kind in enumerate(placed.kind.tolist()):
+        groups.setdefault(kind, []).append(member)
+    ordinals = placed.ordinal.tolist()
+    places = torch.stack([placed.x, placed.y, placed.size], 1).tolist()
+    rim = _RIM if bool((placed.paper | placed.neon).any()) else _FLAT_RIM
+    sprites = [
+        _paint_kind(image_NCHW, placed, FIGURES[kind], members, [places[m] for m in members], ordinals, rim)
+        for kind, members in groups.items()
+    ]
+    for ordinal in reversed(range(MAX_SUBJECTS)):
+        for sprite in sprites:
+            _paste(image_NCHW, mask_NHW, sprite, ordinal)
 
 
 def _paint_kind(
     image_NCHW: Tensor,
-    mask_NHW: Tensor,
     placed: Placed,
-    index: Tensor,
-    figure: Callable[[Sprite], None],
-    boxes: list[list[float]],
-    half: float,
-) -> None:
+    figure: Figure,
+    members: list[int],
+    places: list[list[float]],
+    ordinals: list[int],
+    rim: float,
+) -> _Pasted:
     rows, columns = image_NCHW.shape[2:]
     device = image_NCHW.device
-    side = max(2.0 * (half * size + _GLOW) for _, _, size in boxes)
-    box_rows, box_columns = (min(limit, math.ceil(side * rows) + 2) for limit in (rows, columns))
-    tops = [_first(y, box_rows, rows, rows) for _, y, _ in boxes]
-    lefts = [_first(x + 0.5 * columns / rows, box_columns, rows, columns) for x, _, _ in boxes]
+    index = torch.tensor(members, device=device)
+    largest = max(size for _, _, size in places)
+    box_rows = min(rows, math.ceil(((figure.above + figure.below) * largest + 2 * rim) * rows) + 2)
+    box_columns = min(columns, math.ceil((2 * figure.aside * largest + 2 * rim) * rows) + 2)
+    tops = [_first((y - figure.above * size - rim) * rows, box_rows, rows) for _, y, size in places]
+    lefts = [
+        _first((x - figure.aside * size - rim) * rows + 0.5 * columns, box_columns, columns) for x, _, size in places
+    ]
     row = torch.tensor(tops, device=device)[:, None] + torch.arange(box_rows, device=device)
     column = torch.tensor(lefts, device=device)[:, None] + torch.arange(box_columns, device=device)
     dx = (column + 0.5) / rows - 0.5 * columns / rows - placed.x[index][:, None]
     dy = (row + 0.5) / rows - placed.y[index][:, None]
     sprite = Sprite(dx[:, None, :], dy[:, :, None], 1.0 / rows, placed.pose(index))
-    figure(sprite)
-    painted = sprite.paint()
-    where = (index[:, None, None], row[:, :, None], column[:, None, :])
-    mask_NHW[where] = torch.maximum(mask_NHW[where], painted.mask_NHW)
-    channels = image_NCHW.movedim(1, 3)  # a view, so that one index serves all channels
-    behind = channels[where]
-    alpha = painted.alpha_NHW[..., None]
-    channels[where] = torch.lerp(behind, painted.colour_NCHW.movedim(1, 3), alpha)
+    figure.draw(sprite)
+    return _Pasted(sprite.paint(), placed.frame[index], row, column, [ordinals[member] for member in members])
 
 
-def _first(middle: float, count: int, rows: int, limit: int) -> int:
-    """First row or column of a box of `count` around `middle` (in heights) that lies inside the picture."""
-    return max(0, min(limit - count, round(middle * rows - 0.5 * count)))
+def _first(start: float, count: int, limit: int) -> int:
+    """First row or column of a box of `count` that begins near `start` and lies inside the picture."""
+    return max(0, min(limit - count, math.floor(start)))
+
+
+def _paste(image_NCHW: Tensor, mask_NHW: Tensor, sprite: _Pasted, ordinal: int) -> None:
+    chosen = [position for position, value in enumerate(sprite.ordinals) if value == ordinal]
+    if not chosen:
+        return
+    index = torch.tensor(chosen, device=image_NCHW.device)
+    painted = sprite.painted
+    where = (
+        sprite.frame[index][:, None, None],
+        sprite.row_NH[index][:, :, None],
+        sprite.column_NW[index][:, None, :],
+    )
+    mask_NHW[where] = torch.maximum(mask_NHW[where], painted.mask_NHW[index])
+    pixels = image_NCHW.movedim(1, 3)  # a view, so that one index serves all channels
+    alpha = painted.alpha_NHW[index][..., None]
+    pixels[where] = torch.lerp(pixels[where], painted.colour_NCHW[index].movedim(1, 3), alpha)

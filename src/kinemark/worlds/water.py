@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from kinemark.worlds.shapes import coverage
 from kinemark.worlds.sky import by_weather
 
 if TYPE_CHECKING:
@@ -88,6 +87,6 @@ def glitter(stage: Stage, bottom: float) -> None:
     figure = torch.maximum(across, dash)
     fade = ((bottom - stage.y) / 0.1).clamp(0.0, 1.0) * (drop > 0)
     seen = by_weather(stage, (1.0, 0.5, 0.15, 0.3, 0.2))
-    sun = coverage(figure, stage.pixel) * fade * seen
+    sun = stage.coverage(figure) * fade * seen
     colour = torch.where(sun_up[:, None] > 0, light.sun, stage.constant((0.86, 0.90, 1.0)))
     stage.tint(colour, sun * (0.75 * sun_up + 0.5 * moon_up * (1.0 - sun_up)))

@@ -12,7 +12,7 @@ import torch
 
 from kinemark.worlds.noise import spread
 from kinemark.worlds.palette import luminance
-from kinemark.worlds.shapes import circle, coverage
+from kinemark.worlds.shapes import circle
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,9 +53,9 @@ def rain(stage: Stage) -> None:
         x = stage.layer_x(0.5 + 0.5 * step) + _SLANT * stage.y
         column = (x / width).floor()
         across = x - (column + 0.3 + 0.4 * spread(column, stage.random(144 + step))) * width
-        fall = (stage.y - speed * stage.time) / period + spread(column, stage.random(146 + step), axis=1)
+        fall = (stage.y - speed * stage.time) / period + spread(column, stage.random(146 + step), sequence=1)
         along = (fall - fall.floor() - 0.5).abs() * period
-        alpha = coverage((across.abs() - half), stage.pixel) * ((reach - along) / 0.05).clamp(0.0, 1.0)
+        alpha = stage.coverage(across.abs() - half) * ((reach - along) / 0.05).clamp(0.0, 1.0)
         stage.tint(colour, alpha * 0.62)
 
 
@@ -74,9 +74,9 @@ def snowfall(stage: Stage) -> None:
         draw = spread(key, stage.random(154 + step))
         margin = 0.24
         u = (x - column - margin - (1 - 2 * margin) * draw) * cell
-        v = (y - row - margin - (1 - 2 * margin) * spread(key, stage.random(156 + step), axis=1)) * cell
+        v = (y - row - margin - (1 - 2 * margin) * spread(key, stage.random(156 + step), sequence=1)) * cell
         flake = circle(u, v, (0.0, 0.0), small + (large - small) * draw)
-        stage.tint(colour, coverage(flake, stage.pixel * 1.3) * 0.94)
+        stage.tint(colour, stage.coverage(flake * 0.77) * 0.94)
 
 
 def paper_grain(stage: Stage) -> None:
