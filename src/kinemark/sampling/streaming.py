@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kinemark.model.cache import CachePolicy, KVCache
+from kinemark.model.cache import CachePolicy, KVCache, within
 from kinemark.sampling.flow import noised, per_slot
 from kinemark.sampling.schedule import noise_matrix, shifted_sigmas
 from kinemark.sampling.solvers import Step, Watcher, adams_bashforth, integrate
@@ -42,7 +42,8 @@ class SamplerConfig:
             (Dreamer 4, arXiv 2509.24527, section 3.2). Given slots are committed as they are.
         horizon: how many slots ahead of a block a given slot may lie to be committed before it.
         solver: the step of the solver.
-        cache: what the cache keeps of a long clip.
+        cache: what the cache keeps of a long clip: by default the first slot, which shows the scene, and as many more
+            as spark was trained to look back on, never further away than in training.
     """
 
     first_steps: int = 20
@@ -52,7 +53,7 @@ class SamplerConfig:
     history_sigma: float = 0.1
     horizon: float = 8.0
     solver: Step = adams_bashforth
-    cache: CachePolicy = field(default_factory=CachePolicy)
+    cache: CachePolicy = field(default_factory=lambda: CachePolicy(window=8, sinks=1, place=within(8.0)))
 
 
 @dataclass(frozen=True, slots=True)
