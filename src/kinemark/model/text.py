@@ -6,7 +6,8 @@
 The tokens that condition the video model are thus means of fixed code vectors, weighted by the reading: as tight as the
 reading is sure, the same for every way of saying the same, and halfway between two values where a prompt is.
 
-Shape suffixes: B batch, L words, G letter groups, A attribute, V value, D width, N heads, K width of a head.
+Shape suffixes: B batch, L words, G letter groups, A attribute, V value, D width, Q queries, N heads,
+K width of a head, R relative distance.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  the name everybody uses
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from kinemark.model.scene_code import NUM_VALUES, TEXT_DIM, TEXT_LEN, UNSPECIFIED, scene_code
+from kinemark.model.scene_code import NUM_VALUES, TEXT_LEN, UNSPECIFIED, scene_code
 from kinemark.model.tokenizer import (
     GROUP_BUCKETS,
     MAX_WORDS,
@@ -98,6 +99,7 @@ class Attention(nn.Module):
         self.bias_NR = nn.Parameter(-slopes * distance) if span else None
 
     def forward(self, x_BQD: Tensor, words_BLD: Tensor, pad_BL: Tensor) -> Tensor:
+        """Queries `[B, Q, D]` look at words `[B, L, D]`, except where `pad_BL` is true."""
         q_BNQK = rearrange(self.query(x_BQD), "b q (n k) -> b n q k", n=self.heads)
         k_BNLK, v_BNLK = rearrange(self.key_value(words_BLD), "b l (two n k) -> two b n l k", two=2, n=self.heads)
         bias_BNQL = torch.zeros_like(pad_BL, dtype=q_BNQK.dtype).masked_fill(pad_BL, -torch.inf)[:, None, None]

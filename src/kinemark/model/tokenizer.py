@@ -32,6 +32,8 @@ SPECIAL: Final = 3
 #: Buckets of the letter groups (0 is padding) and the most groups that a word is cut into.
 GROUP_BUCKETS: Final = 1024
 MAX_GROUPS: Final = 12
+#: Shorter words are too near to too many others for a suggestion.
+SHORTEST_SLIP: Final = 5
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
@@ -119,6 +121,9 @@ def unknown_words(prompt: str) -> tuple[UnknownWord, ...]:
 
 
 def _near(word: str) -> str | None:
-    """The vocabulary's closest word, if close enough to be a slip of the finger."""
-    matches = difflib.get_close_matches(word[:32], load_vocabulary(), n=1, cutoff=0.8)
+    """The vocabulary's closest word, if close enough to be a slip of the finger (which spares the first letter)."""
+    if len(word) < SHORTEST_SLIP:
+        return None
+    same_start = [known for known in load_vocabulary() if known[0] == word[0]]
+    matches = difflib.get_close_matches(word[:32], same_start, n=1, cutoff=0.8)
     return matches[0] if matches else None

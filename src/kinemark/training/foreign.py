@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import string
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import random
 
-#: Words that no caption contains.
-NOUNS: Final = (
-    "man woman child teacher doctor king queen wizard dragon unicorn horse cow pig goat sheep lion tiger elephant "
-    "giraffe monkey bear wolf fox cat mouse snake frog turtle fish shark dolphin octopus spider bee ant crab penguin "
-    "owl eagle chicken rooster swan goose dinosaur monster ghost zombie princess knight pirate soldier astronaut "
-    "skateboard bicycle motorcycle truck bus tractor helicopter rocket spaceship submarine canoe tank ambulance "
-    "newspaper kitchen sofa table chair lamp computer phone guitar piano violin drum hammer spoon bottle cup plate "
-    "pizza cake apple banana carrot sandwich cheese bread soup coffee tea chocolate cookie office classroom library "
-    "museum hospital castle church bridge tunnel farm barn garden volcano cave river waterfall island planet moonbase "
-    "galaxy universe stadium theatre market supermarket airport factory laboratory hotel bedroom bathroom mirror "
-    "window door ladder umbrella hat shoe shirt dress coat ring necklace portrait painting statue puzzle game "
-    "chess card letter book pencil lens keyboard screen money bank lawyer election contract economy theory "
-    "equation molecule battery engine wheel wire metal wood glass brick gold silver copper flower tulip "
-    "tree leaf mushroom cactus bamboo vine party wedding birthday concert orchestra choir athlete "
-    "tennis baseball hockey marathon gymnast swimmer chef waiter farmer fisherman carpenter baby grandmother uncle "
-    "crowd people friend neighbour stranger detective robotics alien vampire mermaid fairy gnome samurai ninja"
-).split()
-VERBS: Final = (
-    "reads cooks eats drinks sleeps writes paints sings plays teaches buys sells opens closes builds repairs cleans "
-    "washes cuts throws catches kicks fights hugs kisses laughs cries smiles talks whispers shouts listens watches "
-    "waits sits lies dreams thinks remembers forgets explains calculates measures mixes bakes melts explodes "
-    "burns blooms spins juggles knits studies argues votes pays wins"
-).split()
-ADJECTIVES: Final = (
-    "shiny old young angry happy sad wooden metallic furry ancient modern elegant cute scary epic cinematic realistic "
-    "detailed photorealistic hyperrealistic majestic stunning gorgeous lovely brave clever hungry tired brown grey "
-    "gray silver beige striped spotted transparent broken rusty expensive cheap famous mysterious magical heroic "
-    "funny serious dramatic romantic vintage futuristic abstract surreal watercolour pixelated handmade windy warm "
-    "cold icy delicious noisy silent empty crowded rainbow lonely wild tame fluffy round square tall"
-).split()
-EXTRAS: Final = (
-    "4k 8k hd uhd masterpiece bokeh timelapse slowmotion closeup drone aerial anime manga pixar disney hdr octane "
-    "trending artstation photo grain lens flare vhs imax depth volumetric lighting"
-).split()
-#: Words between the others: known, and empty.
-FUNCTION_WORDS: Final = (
-    "a an the of in on at to and or with is are was were be been being it its this that these those there here some any "
-    "very so really quite please make me my you your he she his her they their our us i want would could can will do "
-    "does did have has had for from by as while into onto over under near next then also where which who what when how "
-    "all just only more most one let create generate render produce film movie video clip scene animation animated "
-    "picture image shot footage view show see watch look give like something"
-).split()
+_LISTS: Final[dict[str, list[str]]] = json.loads(
+    files("kinemark.training").joinpath("foreign_words.json").read_text(encoding="utf-8")
+)
+#: Words that no caption contains ...
+NOUNS, VERBS, ADJECTIVES, EXTRAS = (_LISTS[name] for name in ("nouns", "verbs", "adjectives", "extras"))
+#: ... and words that stand between any others and state nothing.
+FUNCTION_WORDS: Final = _LISTS["function_words"]
 PATTERNS: Final = (
     "a {n} {v} a {n}",
     "the {a} {n} {v} in the {n}",
@@ -94,7 +61,8 @@ def foreign_noun(rng: random.Random) -> str:
 def irrelevant_sentence(rng: random.Random) -> str:
     """A sentence that specifies nothing."""
     draws = {"{n}": NOUNS, "{v}": VERBS, "{a}": ADJECTIVES, "{e}": EXTRAS}
-    words = []
-    for piece in rng.choice(PATTERNS).replace(",", " ,").split():
-        words.append(gibberish(rng) if piece == "{g}" else rng.choice(draws[piece]) if piece in draws else piece)
+    pieces = rng.choice(PATTERNS).replace(",", " ,").split()
+    words = [
+        gibberish(rng) if piece == "{g}" else rng.choice(draws[piece]) if piece in draws else piece for piece in pieces
+    ]
     return " ".join(words).replace(" ,", ",").replace("?", "")

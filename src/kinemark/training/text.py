@@ -18,12 +18,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  the name everybody uses
 from einops import rearrange
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from kinemark.model.scene_code import value_codes
-from kinemark.model.text import TextEncoder, text_config
+from kinemark.model.text import TextConfig, TextEncoder, text_config
 from kinemark.model.tokenizer import MAX_WORDS, SPECIAL, UNKNOWN, load_vocabulary, split_words, tokenize_words
 from kinemark.training.foreign import FUNCTION_WORDS, foreign_noun, foreign_word, irrelevant_sentence
 from kinemark.worlds.captions import STYLES, Caption, caption
@@ -121,10 +122,12 @@ def needed_words(captions: int = 60_000, seed: int = 0) -> list[str]:
     return sorted(words | set(FUNCTION_WORDS))
 
 
-def train_text_encoder(recipe: TextRecipe, report: Callable[[str], None] = print) -> TextEncoder:
+def train_text_encoder(
+    recipe: TextRecipe, report: Callable[[str], None] = print, config: TextConfig | None = None
+) -> TextEncoder:
     """Train from scratch with AdamW, a linear warm-up and a cosine to zero; the same recipe gives the same weights."""
     torch.manual_seed(recipe.seed)
-    encoder = TextEncoder(text_config())
+    encoder = TextEncoder(config or text_config())
     rng = random.Random(recipe.seed)
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
@@ -182,3 +185,13 @@ def save_text_encoder(path: Path, encoder: TextEncoder, recipe: TextRecipe, accu
     """Write the weights (float32 safetensors); the header says the configuration, the recipe and the accuracy."""
     facts = {"config": asdict(encoder.config), "recipe": asdict(recipe), "accuracy": accuracy}
     save_file(encoder.state_dict(), path, {name: json.dumps(value) for name, value in facts.items()})
+
+
+def load_text_encoder(path: Path) -> TextEncoder:
+    """Read what `save_text_encoder` wrote, ready to encode."""
+    with safe_open(path, framework="pt") as file:
+        config = TextConfig(**json.loads(file.metadata()["config"]))
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    encoder = TextEncoder(config)
+    encoder.load_state_dict(weights)
+    return encoder.eval()
