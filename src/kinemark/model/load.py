@@ -1,0 +1,166 @@
+"""Models by name, and the one file in which a model of ours is kept.
+
+The file is safetensors in bfloat16: tensors under `transformer.`, `text.` and `upsampler.`, and in the header under
+`kinemark` a JSON object: `config` (of the three parts), `recipe`, `commit`, `data_hash`, `metrics`. It is one entry
+because safetensors does not order them, and the same model should be the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from kinemark.errors import FailureError, RequestError
+from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
+from kinemark.model.checkpoints import digest
+from kinemark.model.configs import TransformerConfig
+from kinemark.model.text import TextConfig, TextEncoder
+from kinemark.model.transformer import Transformer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor, nn
+
+    from kinemark.timeline import Capability
+
+HEADER: Final = "kinemark"
+WEIGHTS: Final = Path(__file__).with_name("weights")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where weights come from: what anyone needs who wants to make them again, or to judge them."""
+
+    recipe: str
+    """Name and settings of the training recipe."""
+    commit: str
+    """Commit of the code that trained them."""
+    data_hash: str
+    """Digest of the training data's manifest."""
+    metrics: Mapping[str, float]
+    """What was measured on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Everything that turns a prompt into pixels, ready for inference."""
+
+    name: str
+    config: TransformerConfig
+    transformer: Transformer
+    text: TextEncoder
+    autoencoder: Upsampler
+    origin: Origin
+    weights_digest: str
+    """sha256 of the weights file, in hexadecimal."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the weights were trained for beyond text."""
+        return self.config.capabilities
+
+
+def spark() -> Model:
+    """Load the model that ships with the package."""
+    return read_model(WEIGHTS / "spark.safetensors", "spark")
+
+
+KNOWN: Final[Mapping[str, Callable[[], Model]]] = {"spark": spark}
+"""Every model that can be asked for by name."""
+
+
+def load_model(name: str) -> Model:
+    """Load a model by its name.
+
+    Raises:
+        RequestError: there is no model of this name.
+        FailureError: its weights are missing or damaged.
+    """
+    if name not in KNOWN:
+        raise RequestError(f"unknown model {name!r}; the models are: {', '.join(KNOWN)}")
+    return KNOWN[name]()
+
+
+def read_model(path: Path, name: str) -> Model:
+    """Load a model from a file that `save_model` wrote; it computes in float32.
+
+    Raises:
+        FailureError: the file is missing, damaged, or not one of ours.
+    """
+    if not path.is_file():
+        raise FailureError(f"no weights at {path}; install the package again, or train them: kinemark train spark")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER, "{}")
+            state: dict[str, Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise FailureError(f"{path} is damaged ({error}); install the package again") from error
+    try:
+        values = json.loads(header)
+        origin = Origin(values["recipe"], values["commit"], values["data_hash"], values["metrics"])
+        config = TransformerConfig.from_json(values["config"]["transformer"])
+        text = TextEncoder(TextConfig(**values["config"]["text"]))
+        upsampler = Upsampler(UpsamplerConfig(**values["config"]["upsampler"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FailureError(
+            f"the header of {path} does not describe a model that this version knows ({error}); "
+            "install the version that wrote it, or weights that fit this one"
+        ) from error
+    with torch.device("meta"):  # every tensor comes from the file; initialising them would be wasted
+        transformer = Transformer(config)
+    parts: dict[str, nn.Module] = {"transformer": transformer, "text": text, "upsampler": upsampler}
+    _fill(parts, state, path)
+    return Model(name, config, transformer, text, upsampler, origin, digest(path))
+
+
+def _fill(parts: Mapping[str, nn.Module], state: Mapping[str, Tensor], path: Path) -> None:
+    """Give every parameter of the parts its tensor; all must be there, and nothing else."""
+    strays = [key for key in state if key.partition(".")[0] not in parts]
+    if strays:
+        raise FailureError(f"{path} holds tensors of no part of the model ({', '.join(strays[:3])})")
+    for prefix, module in parts.items():
+        own = {key.partition(".")[2]: tensor for key, tensor in state.items() if key.startswith(f"{prefix}.")}
+        try:
+            module.load_state_dict(own, strict=True, assign=True)
+        except RuntimeError as error:
+            raise FailureError(f"the tensors in {path} do not fit the {prefix} that its header describes") from error
+        module.eval().requires_grad_(requires_grad=False)
+
+
+def save_model(path: Path, *, transformer: Transformer, text: TextEncoder, upsampler: Upsampler, origin: Origin) -> str:
+    """Write a model's weights in bfloat16 with a header that says what they are; return the file's sha256.
+
+    The file is written beside `path` and renamed, so that there is never half of it.
+
+    Raises:
+        FailureError: the disk does not take it.
+    """
+    config: dict[str, Any] = {
+        "transformer": transformer.config.to_json(),
+        "text": asdict(text.config),
+        "upsampler": asdict(upsampler.config),
+    }
+    header = {"config": config, **asdict(origin)}
+    parts: dict[str, nn.Module] = {"transformer": transformer, "text": text, "upsampler": upsampler}
+    state = {
+        f"{prefix}.{key}": tensor.detach().to("cpu", torch.bfloat16).contiguous()
+        for prefix, module in parts.items()
+        for key, tensor in module.state_dict().items()
+    }
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(state, partial, metadata={HEADER: json.dumps(header, sort_keys=True)})
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        if path.parent.is_dir():
+            partial.unlink(missing_ok=True)
+        raise FailureError(f"cannot write weights to {path} ({error}); free the disk or choose another path") from error
+    return digest(path)
