@@ -1,0 +1,5 @@
+"""`python -m kinemark` is `kinemark`."""
+
+from kinemark.cli import main
+
+main()

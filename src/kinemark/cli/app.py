@@ -1,0 +1,25 @@
+"""The verbs, gathered."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import typer
+
+from kinemark.cli import check, evaluate, generate, info, train, verify
+
+# Plain help: rich's would take longer to import than the rest of a `--help` takes.
+app: Final = typer.Typer(
+    help="Video from text that can prove what it made.",
+    epilog='Example: kinemark generate "a red sailboat drifts right across the sea at sunset" -o boat.mp4',
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command(name="generate")(generate.generate)
+app.command(name="verify")(verify.verify)
+app.command(name="check")(check.check)
+app.command(name="evaluate")(evaluate.evaluate)
+app.command(name="train")(train.train)
+app.command(name="info")(info.info)

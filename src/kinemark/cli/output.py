@@ -1,0 +1,32 @@
+"""What verbs print, and how."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on one line of stdout."""
+    print(json.dumps(value))
+
+
+def out() -> Console:
+    """The console for answers. Text is shown as it is: no markup, no numbers coloured."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False)
+
+
+def err() -> Console:
+    """The console for progress, which stays out of pipes."""
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, highlight=False)
