@@ -195,8 +195,8 @@ def _watermark_findings(mark: WatermarkFinding | None, records: _Records, seen: 
         None,
         chance
         | {
-            "says": f"Energy of this installation's mark is {'' if mark.present else 'not '}there; an unmarked clip shows "
-            f"as much with a chance of {mark.p_value:.1g}."
+            "says": f"Energy of this installation's mark is {'' if mark.present else 'not '}there; "
+            f"an unmarked clip shows as much with a chance of {mark.p_value:.1g}."
         },
     )
     if mark.payload is None:

@@ -58,8 +58,8 @@ CREATE TABLE entries (
 ) STRICT;
 CREATE UNIQUE INDEX one_of_each ON entries (id, event);
 CREATE TABLE salts (id TEXT PRIMARY KEY, salt BLOB NOT NULL) STRICT;
-CREATE TRIGGER entries_never_change BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
-CREATE TRIGGER entries_never_leave BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
+CREATE TRIGGER entries_stay_same BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+CREATE TRIGGER entries_stay_here BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
 CREATE TRIGGER salts_never_change BEFORE UPDATE ON salts BEGIN SELECT RAISE(ABORT, 'a salt is kept or deleted'); END;
 PRAGMA user_version = {SCHEMA_VERSION};
 """
