@@ -92,7 +92,7 @@ def training_step(
     """
     clean_BCFHW, anchors = batch.clean_BCFHW, batch.anchors
     slots = clean_BCFHW.shape[2]
-    sigma_BF, learn_BF = draw_sigma(clean_BCFHW.shape[0], slots - anchors, recipe.noise, generator)
+    sigma_BF, learn_BF = draw_sigma(clean_BCFHW.shape[0], slots - anchors, batch.noise, generator)
     nothing_BA = torch.zeros(clean_BCFHW.shape[0], anchors, device=sigma_BF.device)
     sigma_BF, learn_BF = torch.cat([nothing_BA, sigma_BF], 1), torch.cat([nothing_BA, learn_BF], 1)
     noise_BCFHW = torch.randn(clean_BCFHW.shape, generator=generator, device=generator.device)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from kinemark.model.configs import TransformerConfig, spark, tiny
 from kinemark.training.objective import NoiseMix
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """A latent size (height, width) that a stage trains at, its share of the steps, and its noise."""
+
+    size: tuple[int, int]
+    share: float
+    noise: NoiseMix
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """A stretch of the curriculum: latent sizes (height, width) and their shares, until so many tokens were seen."""
+    """A stretch of the curriculum: what is trained until so many tokens were seen."""
 
     until_tokens: float
-    sizes: tuple[tuple[int, int], ...]
-    size_shares: tuple[float, ...]
+    scales: tuple[Scale, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,6 @@ class Recipe:
         anchored: share of steps on several slots that begin with one or two clean anchors.
         tokens_per_step: video tokens in a batch.
         text_dropout: share of clips that are shown with the empty prompt.
-        noise: how noise levels are dealt.
         subject_emphasis: how much more a subject's pixels weigh; 0 in the last quarter of a run.
         readout: weight of the scene read-out.
         matrix_lr: Muon's rate; `other_lr`: AdamW's.
@@ -49,7 +56,6 @@ class Recipe:
     anchored: float = 0.4
     tokens_per_step: int = 3072
     text_dropout: float = 0.1
-    noise: NoiseMix = field(default_factory=NoiseMix)
     subject_emphasis: float = 3.0
     readout: float = 0.05
     matrix_lr: float = 4e-3
@@ -73,21 +79,25 @@ class Recipe:
         return next(stage for stage in self.stages if tokens_seen < stage.until_tokens)
 
 
-_COARSE = ((32, 32), (24, 40), (40, 24))
-_FINE = ((64, 64), (40, 64), (64, 40))
-_SQUARE_MOSTLY = (0.8, 0.15, 0.05)
+def _scales(sizes: tuple[tuple[int, int], ...], shares: tuple[float, ...], noise: NoiseMix) -> tuple[Scale, ...]:
+    return tuple(Scale(size, share, noise) for size, share in zip(sizes, shares, strict=True))
+
+
+#: Coarse pictures cost a quarter of the tokens. The scene is decided there, from pure noise ...
+_COARSE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix())
+#: ... and fine ones take over below sigma 0.6 or so (`sampling.coarse`), so that is where they train most.
+_FINE = _scales(((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(mean=0.0))
 
 
 def spark_cpu() -> Recipe:
     """Two CPU cores, about two and a half hours for first weights; every further hour adds.
 
-    Coarse pictures cost a quarter of the tokens, so the first third of the compute sees most of the scenes.
+    Without compiled blocks: compiling takes minutes here, and saves less than that.
     """
     return Recipe(
         name="spark_cpu",
         config=spark(),
-        stages=(Stage(3.5e6, _COARSE, _SQUARE_MOSTLY), Stage(float("inf"), _FINE, _SQUARE_MOSTLY)),
-        compiled=True,
+        stages=(Stage(3e6, _COARSE), Stage(float("inf"), (*_COARSE, *_FINE))),
     )
 
 
@@ -96,7 +106,7 @@ def spark_gpu() -> Recipe:
     return Recipe(
         name="spark_gpu",
         config=spark(),
-        stages=(Stage(150e6, _COARSE, _SQUARE_MOSTLY), Stage(float("inf"), _FINE, _SQUARE_MOSTLY)),
+        stages=(Stage(150e6, _COARSE), Stage(float("inf"), (*_COARSE, *_FINE))),
         tokens_per_step=65_536,
         ema=0.999,
         pool_size=65_536,
@@ -115,7 +125,10 @@ def tiny_recipe() -> Recipe:
     return Recipe(
         name="tiny",
         config=config,
-        stages=(Stage(2000, ((16, 16),), (1.0,)), Stage(float("inf"), ((24, 24), (16, 32)), (0.5, 0.5))),
+        stages=(
+            Stage(2000, _scales(((16, 16),), (1.0,), NoiseMix())),
+            Stage(float("inf"), _scales(((24, 24), (16, 32)), (0.5, 0.5), NoiseMix(mean=0.0))),
+        ),
         windows=((1, 1), (2, 3)),
         window_shares=(0.5, 0.5),
         tokens_per_step=64,

@@ -25,6 +25,7 @@ from kinemark.worlds.spec import SceneBatch, SceneMix, batch_scenes, sample_scen
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+    from kinemark.training.objective import NoiseMix
     from kinemark.training.recipes import Recipe
 
 FPS = 8
@@ -57,6 +58,7 @@ class Batch:
         mask_BFHW: where the subjects are, in [0, 1].
         state_BSFK: positions and velocities at the end of each slot (`worlds.render`), NaN where absent.
         anchors: how many of the first slots are anchors.
+        noise: how noise is dealt to the other slots.
     """
 
     clean_BCFHW: Tensor
@@ -65,6 +67,7 @@ class Batch:
     mask_BFHW: Tensor
     state_BSFK: Tensor
     anchors: int
+    noise: NoiseMix
 
 
 def build_pool(size: int, seed: int, device: torch.device, mix: SceneMix | None = None) -> Pool:
@@ -111,7 +114,8 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, tokens_seen: in
     rng = random.Random(f"{seed}/{step}")
     device = generator.device
     stage = recipe.stage(tokens_seen)
-    height, width = rng.choices(stage.sizes, stage.size_shares)[0]
+    scale = rng.choices(stage.scales, [scale.share for scale in stage.scales])[0]
+    height, width = scale.size
     low, high = rng.choices(recipe.windows, recipe.window_shares)[0]
     slots = rng.randint(low, high)
     anchors = rng.choice((1, 2)) if slots > 1 and rng.random() < recipe.anchored else 0
@@ -139,6 +143,7 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, tokens_seen: in
         mask_BFHW=reduce(rendered.subject_mask_BTHW, "B (F t) H W -> B F H W", "max", t=FRAMES_PER_SLOT),
         state_BSFK=rendered.state_BSTK[:, :, FRAMES_PER_SLOT - 1 :: FRAMES_PER_SLOT],
         anchors=anchors,
+        noise=scale.noise,
     )
 
 

@@ -1,0 +1,104 @@
+"""Coarse before fine: the scene is decided on small latents, and large ones take over at a middle noise level.
+
+A model whose weights know several sizes (spark's positions are relative to the picture) decides what is where on a
+quarter of the tokens. The result, enlarged, is then nothing but a given video with a noise cap on every slot: the
+fine pass joins at that level, exactly as a remix does. (Cascades: Ho et al., arXiv 2106.15282; in one model and from
+one noise: pyramidal flow, Jin et al., arXiv 2410.05954.)
+
+Shape suffixes: B batch, C channels, F slots, H W latent size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch reader knows
+from einops import rearrange
+
+from kinemark.sampling.streaming import plan, sample_streaming, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from kinemark.sampling.conditions import Conditions
+    from kinemark.sampling.flow import Denoiser
+    from kinemark.sampling.solvers import Watcher
+    from kinemark.sampling.streaming import SamplerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Coarse:
+    """How the coarse pass is made.
+
+    Attributes:
+        factor: how much smaller its latents are on each side.
+        multiple: its sides are rounded up to this, the model's patch; what is too much is cut off afterwards.
+        sigma: the noise level at which the fine pass takes over; of a fine pass of n steps, n * sigma are made.
+    """
+
+    factor: int = 2
+    multiple: int = 8
+    sigma: float = 0.6
+
+
+@torch.no_grad()
+def stream_from_coarse(
+    denoiser: Denoiser,
+    conditions: Conditions,
+    config: SamplerConfig,
+    coarse: Coarse,
+    watch: Watcher | None = None,
+) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """As `streaming.stream`, after a coarse pass over the whole clip; given slots stay as they are."""
+    small_BCFHW = sample_streaming(denoiser, coarsened(conditions, coarse), config, watch)
+    yield from stream(denoiser, refining(conditions, small_BCFHW, coarse), config, watch)
+
+
+def count_steps(conditions: Conditions, config: SamplerConfig, coarse: Coarse) -> int:
+    """How often the denoiser is asked in both passes, commits to the cache not counted."""
+    caps = conditions.cap_F, conditions.cap_F.clamp(max=coarse.sigma)
+    return sum(block.steps for cap_F in caps for block in plan(conditions.time_F, cap_F, config))
+
+
+def coarsened(conditions: Conditions, coarse: Coarse) -> Conditions:
+    """The same request on small latents: given slots are averaged, and so is the noise, to variance one again."""
+    return replace(
+        conditions,
+        known_BCFHW=_shrunk(conditions.known_BCFHW, coarse),
+        noise_BCFHW=_shrunk(conditions.noise_BCFHW, coarse) * coarse.factor,
+        history_noise_BCFHW=_shrunk(conditions.history_noise_BCFHW, coarse) * coarse.factor,
+    )
+
+
+def refining(conditions: Conditions, small_BCFHW: Tensor, coarse: Coarse) -> Conditions:
+    """The request with the coarse clip as a given one that joins at `coarse.sigma`, where nothing better is given."""
+    height, width = conditions.known_BCFHW.shape[-2:]
+    slots = small_BCFHW.shape[2]
+    frames = rearrange(small_BCFHW, "B C F H W -> (B F) C H W")
+    frames = F.interpolate(frames, scale_factor=coarse.factor, mode="bilinear", align_corners=False)
+    large_BCFHW = rearrange(_middle(frames, height, width), "(B F) C H W -> B C F H W", F=slots)
+    lower_F = conditions.cap_F <= coarse.sigma
+    return replace(
+        conditions,
+        cap_F=conditions.cap_F.clamp(max=coarse.sigma),
+        known_BCFHW=torch.where(rearrange(lower_F, "F -> F 1 1"), conditions.known_BCFHW, large_BCFHW),
+    )
+
+
+def _shrunk(x_BCFHW: Tensor, coarse: Coarse) -> Tensor:
+    """Area means; wrapped around at the borders up to a whole number of patches."""
+    slots = x_BCFHW.shape[2]
+    frames = F.avg_pool2d(rearrange(x_BCFHW, "B C F H W -> (B F) C H W"), coarse.factor)
+    down, across = (-side % coarse.multiple for side in frames.shape[-2:])
+    frames = F.pad(frames, (across // 2, across - across // 2, down // 2, down - down // 2), mode="circular")
+    return rearrange(frames, "(B F) C H W -> B C F H W", F=slots)
+
+
+def _middle(frames_NCHW: Tensor, height: int, width: int) -> Tensor:
+    """The middle of pictures, where `_shrunk` has put what was asked for."""
+    top, left = ((have - want) // 2 for have, want in zip(frames_NCHW.shape[-2:], (height, width), strict=True))
+    return frames_NCHW[..., top : top + height, left : left + width]
