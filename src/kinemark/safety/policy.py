@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kinemark.errors import RequestError
 from kinemark.safety.decision import ACTIONS, Action
-from kinemark.safety.phrases import PhraseError, compile_phrases
+from kinemark.safety.phrases import PhraseError, expression
 
 SHIPPED: Final = Path(__file__).with_name("policy.toml")
 
@@ -64,14 +64,14 @@ class Category(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A rule ready to be looked for: its phrases compiled, its action settled."""
+    """A rule ready to be looked for: its phrases as expressions for `phrases.compiled`, its action settled."""
 
     category: Category
     rule: Rule
     action: Action
-    phrases: re.Pattern[str]
-    unless: re.Pattern[str]
-    allowed: re.Pattern[str]
+    phrases: str
+    unless: str
+    allowed: str
 
 
 class Policy(_Strict):
@@ -99,7 +99,7 @@ class Policy(_Strict):
 
     @cached_property
     def matchers(self) -> tuple[Matcher, ...]:
-        """Every rule, compiled; the strictest action first, so that the first hit decides."""
+        """Every rule; the strictest action first, so that the first hit decides."""
         found = [self._matcher(category, rule) for category in self.categories for rule in category.rules]
         return tuple(sorted(found, key=lambda matcher: -ACTIONS.index(matcher.action)))
 
@@ -114,9 +114,9 @@ class Policy(_Strict):
                 category=category,
                 rule=rule,
                 action=rule.action or category.action,
-                phrases=compile_phrases(rule.phrases, self.vocabularies),
-                unless=compile_phrases(rule.unless, self.vocabularies),
-                allowed=compile_phrases(category.allowed, self.vocabularies),
+                phrases=expression(rule.phrases, self.vocabularies),
+                unless=expression(rule.unless, self.vocabularies),
+                allowed=expression(category.allowed, self.vocabularies),
             )
         except PhraseError as error:
             raise PhraseError(f"category {category.id}, rule {rule.id}: {error}") from error

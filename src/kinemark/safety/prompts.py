@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kinemark.safety.decision import Judgement
 from kinemark.safety.minors import judge_minors
 from kinemark.safety.normalise import views
-from kinemark.safety.phrases import mark_digests
+from kinemark.safety.phrases import compiled, mark_digests
 
 if TYPE_CHECKING:
     from kinemark.safety.policy import Matcher, Policy
@@ -36,11 +36,10 @@ def judge_text(text: str, policy: Policy) -> Judgement:
 
 def _touches(matcher: Matcher, view: str) -> bool:
     """Whether the rule's phrases stand in the view once what is allowed has been taken out of it."""
-    if not matcher.phrases.search(view):
+    phrases = compiled(matcher.phrases)
+    if not phrases.search(view) or compiled(matcher.unless).search(view):
         return False
-    if matcher.unless.search(view):
-        return False
-    return bool(matcher.phrases.search(matcher.allowed.sub("_ ", view)))
+    return bool(phrases.search(compiled(matcher.allowed).sub("_ ", view)))
 
 
 def _judgement(matcher: Matcher, policy: Policy) -> Judgement:
