@@ -80,7 +80,7 @@ def refining(conditions: Conditions, small_BCFHW: Tensor, coarse: Coarse) -> Con
     slots = small_BCFHW.shape[2]
     frames = rearrange(small_BCFHW, "B C F H W -> (B F) C H W")
     frames = F.interpolate(frames, scale_factor=coarse.factor, mode="bilinear", align_corners=False)
-    large_BCFHW = rearrange(_middle(frames, height, width), "(B F) C H W -> B C F H W", F=slots)
+    large_BCFHW = rearrange(_middle(frames, (height, width), coarse.factor), "(B F) C H W -> B C F H W", F=slots)
     lower_F = conditions.cap_F <= coarse.sigma
     return replace(
         conditions,
@@ -98,7 +98,7 @@ def _shrunk(x_BCFHW: Tensor, coarse: Coarse) -> Tensor:
     return rearrange(frames, "(B F) C H W -> B C F H W", F=slots)
 
 
-def _middle(frames_NCHW: Tensor, height: int, width: int) -> Tensor:
-    """The middle of pictures, where `_shrunk` has put what was asked for."""
-    top, left = ((have - want) // 2 for have, want in zip(frames_NCHW.shape[-2:], (height, width), strict=True))
-    return frames_NCHW[..., top : top + height, left : left + width]
+def _middle(frames_NCHW: Tensor, size: tuple[int, int], factor: int) -> Tensor:
+    """The part of enlarged pictures in which `_shrunk` has put what was asked for."""
+    top, left = ((have - want) // factor // 2 * factor for have, want in zip(frames_NCHW.shape[-2:], size, strict=True))
+    return frames_NCHW[..., top : top + size[0], left : left + size[1]]
