@@ -74,6 +74,12 @@ def test_a_loaded_model_runs_in_float32(saved: Path) -> None:
     assert out.isfinite().all()
 
 
+def test_loading_draws_no_random_numbers(saved: Path) -> None:
+    before = torch.get_rng_state()
+    read_model(saved, "tiny")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_weights_are_stored_in_bfloat16(saved: Path) -> None:
     state = load_file(saved)
     assert {tensor.dtype for tensor in state.values()} == {torch.bfloat16}

@@ -49,7 +49,7 @@ def _shipped_encoder():
     if not path.exists():
         pytest.skip("the weights of spark are not here")
     with safe_open(path, framework="pt") as file:
-        names = [name for name in file.keys() if name.startswith("text.")]
+        names = [name for name in file.keys() if name.startswith("text.")]  # noqa: SIM118  not a dict
         weights = {name.removeprefix("text."): file.get_tensor(name).float() for name in names}
     shipped = TextEncoder(text_config())
     shipped.load_state_dict(weights)

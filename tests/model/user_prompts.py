@@ -106,6 +106,7 @@ USER_PROMPTS: list[tuple[str, dict[str, str]]] = [
 MISSPELT_PROMPTS: list[tuple[str, dict[str, str]]] = [
     ("a red sailbaot drifts rigth across the ocaen at sunste",
      {"setting": "sea"} | _at("sunset") | _subject("sailboat", "red", "right")),
-    ("a purpel butterly in the forrest at nigth", {"setting": "forest"} | _at("night") | _subject("butterfly", "purple")),
+    ("a purpel butterly in the forrest at nigth",
+     {"setting": "forest"} | _at("night") | _subject("butterfly", "purple")),
     ("a yelow robott in the dessert", {"setting": "desert"} | _subject("robot", "yellow")),
 ]  # fmt: skip

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from kinemark.worlds.spec import Attribute
+
 TEXT_DIM: Final = 128
 TEXT_LEN: Final = len(ATTRIBUTES)
 #: Values of the richest attribute, and one more for "unspecified".
@@ -70,10 +72,16 @@ def value_codes(said: Sequence[Mapping[str, str]]) -> Tensor:
     Raises:
         ValueError: a value is not one of its attribute's.
     """
-    return torch.tensor(
-        [[a.values.index(text[a.name]) if a.name in text else UNSPECIFIED for a in ATTRIBUTES] for text in said],
-        dtype=torch.int64,
-    ).reshape(len(said), TEXT_LEN)
+    codes = [[_code(attribute, text.get(attribute.name)) for attribute in ATTRIBUTES] for text in said]
+    return torch.tensor(codes, dtype=torch.int64).reshape(len(said), TEXT_LEN)
+
+
+def _code(attribute: Attribute, value: str | None) -> int:
+    if value is None:
+        return UNSPECIFIED
+    if value not in attribute.values:
+        raise ValueError(f"{attribute.name} is {value!r}; allowed: {', '.join(attribute.values)}")
+    return attribute.values.index(value)
 
 
 def scene_tokens(said: Sequence[Mapping[str, str]]) -> Tensor:
