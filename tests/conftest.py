@@ -1,0 +1,18 @@
+"""What every test gets: its own state, and its turn (slow ones come last, however the rest is shuffled)."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs after pytest-randomly's, and keeps its order within the fast and within the slow tests."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keys and ledger of the person who runs the tests are never touched."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("KINEMARK_HOME", str(home))
+    return home

@@ -1,0 +1,208 @@
+"""The rules of the house (docs/architecture.md), each as a test that says where it is broken and what to do."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "kinemark"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 80
+
+#: What each part may import of the others. A part is a package or a module directly under kinemark.
+ALLOWED = {
+    "errors": set(),
+    "settings": set(),
+    "timeline": {"errors"},
+    "worlds": {"errors"},
+    "data": {"errors", "settings", "worlds"},
+    "model": {"errors", "timeline", "worlds"},
+    "sampling": {"errors", "timeline", "model"},
+    "safety": {"errors", "settings"},
+    "provenance": {"errors", "settings", "safety", "data"},
+    "training": {"errors", "settings", "timeline", "model", "sampling", "worlds", "data"},
+    "generate": {"errors", "settings", "timeline", "model", "sampling", "safety", "provenance", "data"},
+}
+#: Nothing imports these but themselves.
+TOP = {"cli", "server", "__init__", "__main__"}
+#: These run on a bare GPU image.
+BARE = {"model", "sampling", "worlds", "training"}
+BARE_PACKAGES = {"torch", "numpy", "einops", "safetensors"}
+#: Only here may a video be written, and only here is a codec called.
+WRITER = Path("provenance/release.py")
+CODEC = Path("data/video.py")
+
+
+def relative(path: Path) -> Path:
+    return path.relative_to(PACKAGE)
+
+
+def part_of(path: Path) -> str:
+    return relative(path).parts[0].removesuffix(".py")
+
+
+def nodes_at_run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node that runs: bodies of `if TYPE_CHECKING` are left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield other
+                yield from nodes_at_run_time(other)
+            continue
+        yield node
+        yield from nodes_at_run_time(node)
+
+
+@cache
+def imports(path: Path) -> set[str]:
+    """Dotted names that a module imports when it runs, in functions too."""
+    names = set()
+    for node in nodes_at_run_time(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}:{node.lineno}: import from kinemark by its full name"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_every_part_has_its_place() -> None:
+    new = {part_of(path) for path in MODULES} - set(ALLOWED) - TOP
+    assert not new, f"say in tests/test_rules.py what these may import: {sorted(new)}"
+
+
+def test_imports_point_one_way() -> None:
+    wrong = {}
+    for path in MODULES:
+        part = part_of(path)
+        used = {name.split(".")[1] for name in imports(path) if name.startswith("kinemark.")} - {part}
+        if part not in TOP and used - ALLOWED[part]:
+            wrong[str(relative(path))] = f"imports {sorted(used - ALLOWED[part])}; may import {sorted(ALLOWED[part])}"
+    assert not wrong
+
+
+def test_model_code_runs_on_a_bare_gpu_image() -> None:
+    known = BARE_PACKAGES | set(sys.stdlib_module_names) | {"kinemark"}
+    foreign = {
+        str(relative(path)): names
+        for path in MODULES
+        if part_of(path) in BARE and (names := {name.split(".")[0] for name in imports(path)} - known)
+    }
+    assert not foreign, f"{sorted(BARE)} import {sorted(BARE_PACKAGES)} and the standard library only: {foreign}"
+
+
+def test_safety_and_provenance_import_no_model_code() -> None:
+    users = [
+        str(relative(path))
+        for path in MODULES
+        if part_of(path) in {"safety", "provenance"} and any(name.split(".")[0] == "torch" for name in imports(path))
+    ]
+    assert not users, f"gates and marks run without torch: {users}"
+
+
+def test_the_environment_is_read_only_in_settings() -> None:
+    reads = [
+        f"{relative(path)}:{number}"
+        for path in MODULES
+        if relative(path) != Path("settings.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"\b(os\.environ|getenv|environb?)\b", line)
+    ]
+    assert not reads, f"read the environment in settings.py and pass Settings on: {reads}"
+
+
+def test_codecs_are_called_only_at_the_codec_boundary() -> None:
+    callers = [
+        str(relative(path))
+        for path in MODULES
+        if relative(path) != CODEC and any(name.split(".")[0] in {"av", "cv2", "imageio"} for name in imports(path))
+    ]
+    assert not callers, f"call {CODEC} instead of the codec: {callers}"
+
+
+def test_nothing_but_release_writes_a_video() -> None:
+    writers = [
+        str(relative(path))
+        for path in MODULES
+        if relative(path) not in {CODEC, WRITER}
+        and any(name.split(".")[-1] in {"encode_mp4", "Mp4Writer"} for name in imports(path))
+    ]
+    assert not writers, f"a video leaves through {WRITER} alone, judged, marked and signed: {writers}"
+
+
+def test_modules_and_functions_stay_small() -> None:
+    large = []
+    for path in MODULES:
+        text = path.read_text()
+        lines = len(text.splitlines())
+        if lines > MAX_MODULE_LINES:
+            large.append(f"{relative(path)} has {lines} lines, at most {MAX_MODULE_LINES}")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > MAX_FUNCTION_LINES:
+                    large.append(
+                        f"{relative(path)}:{node.lineno} {node.name} has {length}, at most {MAX_FUNCTION_LINES}"
+                    )
+    assert not large, f"split by what they do: {large}"
+
+
+def documentation() -> str:
+    return "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])
+
+
+def public_names() -> list[str]:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    exported = next(
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    return ast.literal_eval(exported)
+
+
+def verbs() -> list[str]:
+    from kinemark.cli.app import app
+
+    return [command.name for command in app.registered_commands if command.name]
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_public_names_are_documented(name: str) -> None:
+    assert re.search(rf"\b{name}\b", documentation()), f"kinemark.{name} stands in neither README.md nor docs/"
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_verbs_are_documented(verb: str) -> None:
+    assert f"kinemark {verb}" in documentation(), f"`kinemark {verb}` stands in neither README.md nor docs/"
+
+
+def test_verbs_have_few_flags() -> None:
+    from kinemark.cli.app import app
+
+    for command in app.registered_commands:
+        assert command.callback is not None
+        arguments = command.callback.__annotations__.items()
+        flags = [name for name, kind in arguments if name != "return" and "Argument" not in str(kind)]
+        assert len(flags) <= 12, f"{command.name} has {len(flags)} flags; at most 12: {flags}"
+
+
+@pytest.mark.parametrize("command", ["import kinemark", "import kinemark.cli.app"])
+def test_importing_is_cheap(command: str) -> None:
+    heavy = ("torch", "numpy", "pydantic", "rich", "av", "c2pa")
+    code = f"import sys; {command}; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]", (
+        f"`{command}` imports {result.stdout.strip()}; import them where they are used"
+    )
+
+
+def test_every_package_says_what_it_is() -> None:
+    silent = [str(relative(path)) for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert not silent, f"a module begins by saying what it is for: {silent}"
