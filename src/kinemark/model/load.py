@@ -106,14 +106,15 @@ def read_model(path: Path, name: str) -> Model:
         values = json.loads(header)
         origin = Origin(values["recipe"], values["commit"], values["data_hash"], values["metrics"])
         config = TransformerConfig.from_json(values["config"]["transformer"])
-        text = TextEncoder(TextConfig(**values["config"]["text"]))
-        upsampler = Upsampler(UpsamplerConfig(**values["config"]["upsampler"]))
+        with torch.random.fork_rng(devices=[]):  # building a module draws random weights; loading must not be felt
+            text = TextEncoder(TextConfig(**values["config"]["text"]))
+            upsampler = Upsampler(UpsamplerConfig(**values["config"]["upsampler"]))
     except (KeyError, TypeError, ValueError) as error:
         raise FailureError(
             f"the header of {path} does not describe a model that this version knows ({error}); "
             "install the version that wrote it, or weights that fit this one"
         ) from error
-    with torch.device("meta"):  # every tensor comes from the file; initialising them would be wasted
+    with torch.device("meta"):  # it holds nothing but what the file gives
         transformer = Transformer(config)
     parts: dict[str, nn.Module] = {"transformer": transformer, "text": text, "upsampler": upsampler}
     _fill(parts, state, path)

@@ -158,18 +158,16 @@ class Transformer(nn.Module):
     def reset_parameters(self) -> None:
         """Initialise for training from scratch, from torch's global generator.
 
-        As Wan does (Wan2.1 `init_weights`): Xavier for projections and patches, N(0, 0.02) for the time and text
-        embeddings, zero for biases and the head. Unlike Wan, and as DiT's adaLN-Zero (arXiv 2212.09748, section 3.2)
-        does, every block starts as the identity; here by zero output projections under a gate of one, which also
-        covers the cross-attention, and which lets gradients reach the projections in the first step.
+        As Wan does (Wan2.1 `init_weights`): Xavier for projections and patches, zero for biases and the head. Unlike
+        Wan, the time and text embeddings are Xavier too (its 0.02 fades at a small width), and every block starts as
+        the identity, like adaLN-Zero of DiT (arXiv 2212.09748, section 3.2); here by zero output projections under a
+        gate of one, which covers the cross-attention too and lets gradients reach the projections in the first step.
         """
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.patch_embedding.weight.flatten(1))
-        for layer in (*_linears(self.text_embedding), *_linears(self.time_embedding)):
-            nn.init.normal_(layer.weight, std=0.02)
         zeroed = [*_linears(self.time_projection), self.head.head]
         for block in self.modules():
             if isinstance(block, Block):
