@@ -29,10 +29,11 @@ from kinemark.provenance.release import Released, ReleaseFacts, release
 from kinemark.safety.decision import Judgement
 from kinemark.safety.gates import closed_world, judge_output, judge_prompt, refusal, require_allowed
 from kinemark.safety.policy import load_policy
+from kinemark.sampling.coarse import count_steps, stream_coarse_first
 from kinemark.sampling.conditions import Conditions, draw_noise
 from kinemark.sampling.flow import clean_from_velocity, denoiser_of, per_slot
 from kinemark.sampling.guidance import Guided
-from kinemark.sampling.streaming import SamplerConfig, plan, stream
+from kinemark.sampling.streaming import SamplerConfig
 from kinemark.settings import Settings, load_settings
 from kinemark.timeline import SPARK_SIZES, Timeline
 
@@ -149,7 +150,7 @@ def generate(
     report("load", 0, 1)
     loaded = load_model(model) if isinstance(model, str) else model
     _check_model(timeline, loaded)
-    sampler = replace(sampler, block_slots=loaded.config.block_slots)
+    sampler = sampler.fitted(loaded.config)
     with torch.no_grad():
         frames_THWC = _make(timeline, loaded, sampler, guidance, seed, report)
         understood = tuple(loaded.text.read(texts))
@@ -266,8 +267,7 @@ def _make(
     denoiser = denoiser_of(model.transformer)
     if guidance != 1:
         denoiser = Guided(denoiser, model.text.encode([""])[0], guidance)
-    steps = sum(block.steps for block in plan(conditions.time_F, conditions.cap_F, sampler))
-    slots = stream(denoiser, conditions, sampler, _watcher(report, steps))
+    slots = stream_coarse_first(denoiser, conditions, sampler, _watcher(report, count_steps(conditions, sampler)))
     frames_THWC = np.empty((timeline.num_frames, *timeline.size, 3), np.uint8)
     rows, columns = timeline.crop(grid)
     previous_BCHW: Tensor | None = None

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from kinemark.sampling.coarse import Coarse, coarsened, count_steps, refining, stream_from_coarse
+from kinemark.model.configs import spark, wan_1_3b
+from kinemark.sampling.coarse import coarsened, count_steps, refining, sample_coarse_first, stream_coarse_first
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.flow import per_slot, velocity_from_clean
-from kinemark.sampling.streaming import SamplerConfig
+from kinemark.sampling.streaming import Coarse, SamplerConfig
 
 COARSE = Coarse(multiple=4)
 
@@ -51,8 +52,8 @@ def test_there_and_back_keeps_the_place(size):
 
 def test_the_fine_pass_begins_at_the_stated_level():
     denoiser = Recorder()
-    config = SamplerConfig(first_steps=10, steps=10)
-    done = dict(stream_from_coarse(denoiser, ask(), config, COARSE))
+    config = SamplerConfig(first_steps=10, steps=10, coarse=COARSE)
+    done = dict(stream_coarse_first(denoiser, ask(), config))
     assert set(done) == {(0,), (1,)}
     for latent in done.values():
         torch.testing.assert_close(latent, torch.full_like(latent, 0.25), atol=1e-4, rtol=0)
@@ -60,14 +61,14 @@ def test_the_fine_pass_begins_at_the_stated_level():
     large = [sigma for size, sigma, write in denoiser.asked if size == (16, 24) and not write]
     assert max(small) == 1.0
     assert max(large) == pytest.approx(COARSE.sigma)
-    assert len(small) + len(large) == count_steps(ask(), config, COARSE)
+    assert len(small) + len(large) == count_steps(ask(), config)
 
 
 def test_what_is_given_is_kept():
     conditions = ask()
     conditions.cap_F[0] = 0.0
     conditions.known_BCFHW[:, :, 0] = torch.rand_like(conditions.known_BCFHW[:, :, 0])
-    done = dict(stream_from_coarse(Recorder(), conditions, SamplerConfig(first_steps=4, steps=4), COARSE))
+    done = dict(stream_coarse_first(Recorder(), conditions, SamplerConfig(first_steps=4, steps=4, coarse=COARSE)))
     assert torch.equal(done[(0,)][:, :, 0], conditions.known_BCFHW[:, :, 0])
 
 
@@ -78,3 +79,18 @@ def test_a_lower_cap_is_not_raised():
     assert fine.cap_F.tolist() == pytest.approx([0.6, 0.3])
     assert (fine.known_BCFHW[:, :, 0] == 1).all()
     assert (fine.known_BCFHW[:, :, 1] == 0).all()
+
+
+def test_without_a_coarse_pass_nothing_small_is_asked():
+    denoiser = Recorder()
+    config = SamplerConfig(first_steps=3, steps=2)
+    latent = sample_coarse_first(denoiser, ask(), config)
+    torch.testing.assert_close(latent, torch.full_like(latent, 0.25), atol=1e-4, rtol=0)
+    assert {size for size, _, _ in denoiser.asked} == {(16, 24)}
+    assert sum(not write for _, _, write in denoiser.asked) == count_steps(ask(), config) == 5
+
+
+def test_a_model_says_whether_it_has_a_coarse_pass():
+    assert SamplerConfig().fitted(spark()).coarse == Coarse(factor=2, multiple=8)
+    assert SamplerConfig(coarse=COARSE).fitted(wan_1_3b()).coarse is None
+    assert SamplerConfig().fitted(wan_1_3b()).block_slots is None

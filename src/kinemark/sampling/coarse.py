@@ -10,14 +10,14 @@ Shape suffixes: B batch, C channels, F slots, H W latent size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch reader knows
 from einops import rearrange
 
-from kinemark.sampling.streaming import plan, sample_streaming, stream
+from kinemark.sampling.streaming import gather, plan, sample_streaming, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,40 +27,30 @@ if TYPE_CHECKING:
     from kinemark.sampling.conditions import Conditions
     from kinemark.sampling.flow import Denoiser
     from kinemark.sampling.solvers import Watcher
-    from kinemark.sampling.streaming import SamplerConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Coarse:
-    """How the coarse pass is made.
-
-    Attributes:
-        factor: how much smaller its latents are on each side.
-        multiple: its sides are rounded up to this, the model's patch; what is too much is cut off afterwards.
-        sigma: the noise level at which the fine pass takes over; of a fine pass of n steps, n * sigma are made.
-    """
-
-    factor: int = 2
-    multiple: int = 8
-    sigma: float = 0.6
+    from kinemark.sampling.streaming import Coarse, SamplerConfig
 
 
 @torch.no_grad()
-def stream_from_coarse(
-    denoiser: Denoiser,
-    conditions: Conditions,
-    config: SamplerConfig,
-    coarse: Coarse,
-    watch: Watcher | None = None,
+def stream_coarse_first(
+    denoiser: Denoiser, conditions: Conditions, config: SamplerConfig, watch: Watcher | None = None
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """As `streaming.stream`, after a coarse pass over the whole clip; given slots stay as they are."""
-    small_BCFHW = sample_streaming(denoiser, coarsened(conditions, coarse), config, watch)
-    yield from stream(denoiser, refining(conditions, small_BCFHW, coarse), config, watch)
+    """As `streaming.stream`, after the coarse pass that `config` asks for; given slots stay as they are."""
+    if config.coarse:
+        small_BCFHW = sample_streaming(denoiser, coarsened(conditions, config.coarse), config, watch)
+        conditions = refining(conditions, small_BCFHW, config.coarse)
+    yield from stream(denoiser, conditions, config, watch)
 
 
-def count_steps(conditions: Conditions, config: SamplerConfig, coarse: Coarse) -> int:
-    """How often the denoiser is asked in both passes, commits to the cache not counted."""
-    caps = conditions.cap_F, conditions.cap_F.clamp(max=coarse.sigma)
+def sample_coarse_first(denoiser: Denoiser, conditions: Conditions, config: SamplerConfig) -> Tensor:
+    """All slots `[B, C, F, H, W]` of `stream_coarse_first`, in the order of `conditions`."""
+    return gather(stream_coarse_first(denoiser, conditions, config), conditions)
+
+
+def count_steps(conditions: Conditions, config: SamplerConfig) -> int:
+    """How often the denoiser is asked in all passes, commits to the cache not counted."""
+    caps = [conditions.cap_F]
+    if config.coarse:
+        caps.append(conditions.cap_F.clamp(max=config.coarse.sigma))
     return sum(block.steps for cap_F in caps for block in plan(conditions.time_F, cap_F, config))
 
 

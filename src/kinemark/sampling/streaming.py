@@ -9,7 +9,7 @@ Shape suffixes: B batch, C channels, F slots, H W latent size, S rows of a noise
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,28 @@ from kinemark.sampling.schedule import noise_matrix, shifted_sigmas
 from kinemark.sampling.solvers import Step, Watcher, adams_bashforth, integrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
+    from kinemark.model.configs import TransformerConfig
     from kinemark.sampling.conditions import Conditions
     from kinemark.sampling.flow import Denoiser
+
+
+@dataclass(frozen=True, slots=True)
+class Coarse:
+    """How a coarse pass before the fine one is made (`sampling.coarse`).
+
+    Attributes:
+        factor: how much smaller its latents are on each side.
+        multiple: its sides are rounded up to this, the model's patch; what is too much is cut off afterwards.
+        sigma: the noise level at which the fine pass takes over; of a fine pass of n steps, n * sigma are made.
+    """
+
+    factor: int = 2
+    multiple: int = 8
+    sigma: float = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,7 @@ class SamplerConfig:
         solver: the step of the solver.
         cache: what the cache keeps of a long clip: by default the first slot, which shows the scene, and as many more
             as spark was trained to look back on, never further away than in training.
+        coarse: the pass that decides the scene on smaller latents; None: there is none.
     """
 
     first_steps: int = 20
@@ -54,6 +71,12 @@ class SamplerConfig:
     horizon: float = 8.0
     solver: Step = adams_bashforth
     cache: CachePolicy = field(default_factory=lambda: CachePolicy(window=8, sinks=1, place=within(8.0)))
+    coarse: Coarse | None = None
+
+    def fitted(self, model: TransformerConfig) -> SamplerConfig:
+        """The same, with the blocks and the coarse pass that a model was trained for."""
+        coarse = Coarse(model.coarse_factor, model.patch[1]) if model.coarse_factor else None
+        return replace(self, block_slots=model.block_slots, coarse=coarse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +144,13 @@ def sample_streaming(
     denoiser: Denoiser, conditions: Conditions, config: SamplerConfig, watch: Watcher | None = None
 ) -> Tensor:
     """All slots `[B, C, F, H, W]` of `stream`, in the order of `conditions`."""
+    return gather(stream(denoiser, conditions, config, watch), conditions)
+
+
+def gather(blocks: Iterable[tuple[tuple[int, ...], Tensor]], conditions: Conditions) -> Tensor:
+    """Put the blocks of a stream at their places: all slots `[B, C, F, H, W]`, in the order of `conditions`."""
     latent_BCFHW = torch.empty_like(conditions.known_BCFHW)
-    for slots, block_BCFHW in stream(denoiser, conditions, config, watch):
+    for slots, block_BCFHW in blocks:
         latent_BCFHW[:, :, list(slots)] = block_BCFHW
     return latent_BCFHW
 

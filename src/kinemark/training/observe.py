@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from kinemark.model.autoencoder import unpack
 from kinemark.model.scene_code import scene_tokens
+from kinemark.sampling.coarse import sample_coarse_first
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.flow import denoiser_of
 from kinemark.sampling.guidance import Guided
-from kinemark.sampling.streaming import SamplerConfig, sample_streaming
+from kinemark.sampling.streaming import SamplerConfig
 from kinemark.training.loop import LOG_FILE, SIGMA_EDGES
 from kinemark.training.sheet import contact_sheet, plot_log, write_png
 from kinemark.worlds.spec import Scene, Subject
@@ -64,7 +65,7 @@ class SheetObserver:
         shape = (network.config.out_channels, self.slots, self.side, self.side)
         conditions = Conditions.from_text(text_BLD, range(len(SHEET_SCENES)), shape)
         guided = Guided(denoiser_of(network.cpu()), scene_tokens([{}])[0], self.guidance)
-        video_BTCHW = unpack(sample_streaming(guided, conditions, self.sampler))
+        video_BTCHW = unpack(sample_coarse_first(guided, conditions, self.sampler.fitted(network.config)))
         minutes = round(trainee.progress.seconds / 60)
         sheet = contact_sheet(video_BTCHW, frames=range(0, 4 * self.slots - 3, 4), columns=2)
         write_png(out / f"sheet_{minutes:05d}.png", sheet)
