@@ -92,7 +92,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """An entry that is not as it was written: `seq`, `id` as far as it can be read, and what is wrong."""
+    """An entry that is not as it was written: `seq`, `id` as far as it can be read, and what is wrong.
+
+    With `seq` 0 it is the database file around the entries that is damaged.
+    """
 
     seq: int
     id: str
@@ -229,6 +232,9 @@ class Ledger:
                 if _digest(*row[:7]) != digest:
                     damages.append(Damage(seq, str(id_), "its content is not what was entered"))
                 expected, previous = seq + 1, digest
+            for (message,) in self._connection.execute("PRAGMA integrity_check"):
+                if message != "ok":
+                    damages.append(Damage(0, "?", f"the file itself: {message}"))
         return damages
 
     def close(self) -> None:

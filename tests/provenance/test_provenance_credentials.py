@@ -1,0 +1,154 @@
+import datetime as dt
+import json
+import shutil
+import time
+
+import c2pa
+import pytest
+from provenance_clips import FPS, ball
+
+from kinemark.data.video import encode_mp4
+from kinemark.errors import FailureError
+from kinemark.provenance.credentials import MADE_BY_AI, Claim, manifest, read_credentials, sign_mp4
+from kinemark.provenance.keys import load_keys, require_keys
+
+NOW = dt.datetime.now(dt.UTC)
+CLAIM = Claim(id="a1b2c3d4", when=NOW, seconds=0.75, model="spark", weights_digest="ab" * 32)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """(folder, keys, encoded file, signed file)."""
+    folder = tmp_path_factory.mktemp("credentials")
+    keys = require_keys(folder / "keys")
+    encode_mp4(ball(frames=6, height=96, width=128), FPS, folder / "encoded.mp4")
+    sign_mp4(folder / "encoded.mp4", folder / "signed.mp4", CLAIM, keys)
+    return folder, keys, folder / "encoded.mp4", folder / "signed.mp4"
+
+
+def store(path):
+    with path.open("rb") as file, c2pa.Reader("video/mp4", file) as reader:
+        return json.loads(reader.json()), json.loads(reader.crjson())
+
+
+def assertions(path):
+    found = store(path)[0]
+    return {item["label"]: item for item in found["manifests"][found["active_manifest"]]["assertions"]}
+
+
+def test_a_signed_file_is_trusted_under_its_own_root(bench):
+    found = read_credentials(bench[3], {"here": bench[1].root_pem})
+    assert (found.state, found.root, found.generator, found.id) == ("trusted", "here", "Kinemark", "a1b2c3d4")
+    assert found.codes == ()
+    assert found.label.startswith("urn:c2pa:")
+
+
+def test_without_its_root_it_is_only_valid(bench, tmp_path):
+    other = require_keys(tmp_path / "keys")
+    for roots in ({}, {"other": other.root_pem}):
+        found = read_credentials(bench[3], roots)
+        assert (found.state, found.root) == ("valid", None)
+        assert found.codes == ("signingCredential.untrusted",)
+
+
+def test_the_right_one_of_several_roots_is_named(bench, tmp_path):
+    other = require_keys(tmp_path / "keys")
+    found = read_credentials(bench[3], {"other": other.root_pem, "here": bench[1].root_pem})
+    assert found.root == "here"
+
+
+def test_an_unsigned_file_has_none(bench):
+    assert read_credentials(bench[2], {}).state == "none"
+
+
+def test_the_manifest_says_what_a_generator_must_say(bench):
+    said = assertions(bench[3])
+    actions = said["c2pa.actions.v2"]["data"]
+    assert actions["allActionsIncluded"] is True
+    assert [action["action"] for action in actions["actions"]] == ["c2pa.created", "c2pa.watermarked.bound"]
+    assert actions["actions"][0]["digitalSourceType"] == MADE_BY_AI
+    assert said["c2pa.soft-binding"]["data"]["blocks"][0]["value"] == "a1b2c3d4"
+    assert said["c2pa.soft-binding"]["data"]["blocks"][0]["scope"]["timespan"] == {"start": 0, "end": 750}
+    assert said["c2pa.ai-disclosure"]["data"]["modelType"] == "c2pa.types.model.pytorch"
+    assert "ab" * 32 in said["c2pa.ai-disclosure"]["data"]["modelIdentifier"]
+    assert said["cawg.training-mining"]["data"]["entries"]["cawg.ai_generative_training"] == {"use": "notAllowed"}
+
+
+def test_every_assertion_is_created_and_none_is_hearsay(bench):
+    claim = store(bench[3])[1]["manifests"][0]["claim.v2"]
+    assert claim["gathered_assertions"] == []
+    assert len(claim["created_assertions"]) == 5
+    assert claim["claim_generator_info"]["specVersion"] == "2.4"
+
+
+def test_the_prompt_is_in_the_file_only_when_asked(bench, tmp_path):
+    _, keys, encoded, signed = bench
+    prompt = "zebra crossing at noon"
+    asked = Claim(**{name: getattr(CLAIM, name) for name in CLAIM.__slots__} | {"prompt": prompt})
+    sign_mp4(encoded, tmp_path / "asked.mp4", asked, keys)
+    assert prompt.encode() in (tmp_path / "asked.mp4").read_bytes()
+    assert prompt.encode() not in signed.read_bytes()
+    assert read_credentials(tmp_path / "asked.mp4", {"here": keys.root_pem}).state == "trusted"
+    assert "ingredients" not in manifest(CLAIM)
+
+
+def test_the_file_does_not_name_the_folder_or_the_file(bench):
+    content = bench[3].read_bytes()
+    assert str(bench[0]).encode() not in content
+    assert b"signed.mp4" not in content
+
+
+def test_one_flipped_bit_of_the_picture_makes_it_invalid(bench, tmp_path):
+    content = bytearray(bench[3].read_bytes())
+    content[content.find(b"mdat") + 200] ^= 1
+    (tmp_path / "changed.mp4").write_bytes(content)
+    found = read_credentials(tmp_path / "changed.mp4", {"here": bench[1].root_pem})
+    assert found.state == "invalid"
+    assert "assertion.bmffHash.mismatch" in found.codes
+    assert found.generator == "Kinemark"
+
+
+def test_one_flipped_bit_of_the_manifest_makes_it_invalid(bench, tmp_path):
+    content = bytearray(bench[3].read_bytes())
+    content[content.find(b"trainedAlgorithmicMedia") + 3] ^= 1
+    (tmp_path / "changed.mp4").write_bytes(content)
+    assert read_credentials(tmp_path / "changed.mp4", {"here": bench[1].root_pem}).state == "invalid"
+
+
+def test_a_manifest_that_cannot_be_read_is_damaged_not_absent(bench, tmp_path):
+    content = bytearray(bench[3].read_bytes())
+    start = content.find(b"jumb")
+    content[start + 40 : start + 400] = bytes(360)
+    (tmp_path / "changed.mp4").write_bytes(content)
+    assert read_credentials(tmp_path / "changed.mp4", {"here": bench[1].root_pem}).state == "invalid"
+
+
+def test_a_kind_of_file_without_credentials(bench, tmp_path):
+    shutil.copy(bench[3], tmp_path / "clip.mkv")
+    assert read_credentials(tmp_path / "clip.mkv", {}).state == "none"
+
+
+def test_after_the_certificate_has_run_out_the_state_says_so(bench, tmp_path):
+    issued = dt.datetime.now(dt.UTC) - dt.timedelta(days=365) + dt.timedelta(hours=1, seconds=2)
+    require_keys(tmp_path / "keys", issued)
+    brief = load_keys(tmp_path / "keys")
+    sign_mp4(bench[2], tmp_path / "brief.mp4", CLAIM, brief)
+    time.sleep(2.5)
+    found = read_credentials(tmp_path / "brief.mp4", {"here": brief.root_pem})
+    assert found.state == "expired"
+    assert found.id == "a1b2c3d4"
+    with pytest.raises(FailureError, match="not valid at time of signing"):
+        sign_mp4(bench[2], tmp_path / "late.mp4", CLAIM, brief)
+
+
+def test_signing_never_writes_over_a_file(bench, tmp_path):
+    (tmp_path / "taken.mp4").write_bytes(b"precious")
+    with pytest.raises(FailureError, match="signing failed"):
+        sign_mp4(bench[2], tmp_path / "taken.mp4", CLAIM, bench[1])
+    assert (tmp_path / "taken.mp4").read_bytes() == b"precious"
+
+
+def test_signing_what_is_no_mp4_fails_closed(bench, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(FailureError, match="not released"):
+        sign_mp4(tmp_path / "text.mp4", tmp_path / "out.mp4", CLAIM, bench[1])
