@@ -278,6 +278,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert in_a_new_process(code + "print('torch' in sys.modules)") == "False"
 
 
+@pytest.mark.slow
 def test_generate_can_be_called_whatever_was_imported_before():
     code = (
         "import kinemark; print(callable(kinemark.generate), callable(kinemark.generate), kinemark.generate.__name__)"

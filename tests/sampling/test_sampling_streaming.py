@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemark.model.cache import CachePolicy, within
@@ -41,7 +41,6 @@ def with_known(caps):
 # The plan.
 
 
-@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from([0.0, 0.0, 0.5, 1.0, 1.0]), min_size=1, max_size=24),
     st.integers(1, 4),
