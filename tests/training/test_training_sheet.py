@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from kinemark.training import sheet
-from kinemark.training.sheet import Curve, contact_sheet, plot_log, plot_svg, read_log, write_png
+from kinemark.training.sheet import Bar, Curve, bars_svg, contact_sheet, plot_log, plot_svg, read_log, write_png
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -75,6 +75,14 @@ def test_plot_is_well_formed_and_drops_what_is_not_finite(tmp_path):
     lines = [line.get("points").split() for line in root.iter(f"{SVG}polyline")]
     assert [len(points) for points in lines] == [2, 2]
     assert {"a < b", "flat", "T & U", "step", "loss"} <= {text.text for text in root.iter(f"{SVG}text")}
+
+
+def test_bars_are_as_long_as_their_shares(tmp_path):
+    bars_svg(tmp_path / "b.svg", [Bar("half", 0.5, 0.4, 0.6), Bar("all", 1.0, 0.9, 1.0)], title="T")
+    root = ET.parse(tmp_path / "b.svg").getroot()
+    _, half, whole = (float(rect.get("width")) for rect in root.iter(f"{SVG}rect"))
+    assert whole == pytest.approx(2 * half)
+    assert {"half", "all", "50.0%", "100.0%", "T"} <= {text.text for text in root.iter(f"{SVG}text")}
 
 
 @pytest.mark.parametrize("curve", [Curve("none", [], []), Curve("one", [3], [7.0])])

@@ -44,7 +44,12 @@ class Share:
         """The share in 0..1; NaN of nothing."""
         return self.hits / self.n if self.n else math.nan
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval."""
+        return self.interval_at(0.95)
+
+    def interval_at(self, confidence: float) -> tuple[float, float]:
         """The Wilson score interval (Wilson 1927; Brown, Cai and DasGupta 2001, eq. 4); 0..1 of nothing."""
         if not self.n:
             return 0.0, 1.0

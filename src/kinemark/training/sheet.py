@@ -115,9 +115,41 @@ def plot_svg(path: Path | str, curves: Sequence[Curve], *, title: str, x_label: 
         ]
     parts.append(_label((left + width - right) / 2, height - 10, x_label, anchor="middle"))
     parts.append(_label(left, top - 4, y_label, colour="#667085"))
-    body = "\n".join(parts)
-    root = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">'
-    _write_whole(Path(path), f"{root}\n{body}\n</svg>\n".encode())
+    _write_svg(path, width, height, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A share in 0..1 with the ends of its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def bars_svg(path: Path | str, bars: Sequence[Bar], *, title: str) -> None:
+    """Draw shares as horizontal bars with their intervals, and write them as one SVG file."""
+    left, width, top, row = 190, 760, 44, 24
+    height = top + row * len(bars) + 34
+    scale = width - left - 70
+    parts = [f'<rect width="{width}" height="{height}" fill="white"/>', _label(16, 24, title, size=15)]
+    for tick in range(0, 101, 20):
+        across = left + scale * tick / 100
+        parts += [
+            _line(across, top - 8, across, height - 28),
+            _label(across, height - 10, f"{tick} %", anchor="middle"),
+        ]
+    for index, bar in enumerate(bars):
+        middle = top + row * (index + 0.5)
+        low, high = left + scale * bar.low, left + scale * bar.high
+        parts += [
+            _label(left - 10, middle + 4, bar.name, anchor="end"),
+            f'<rect x="{left}" y="{middle - 8:.1f}" width="{scale * bar.value:.1f}" height="16" fill="#9cc9dd"/>',
+            f'<path d="M{low:.1f} {middle:.1f}H{high:.1f}" stroke="{_LINE_COLOURS[0]}" stroke-width="3"/>',
+            _label(width - 60, middle + 4, f"{bar.value:.1%}"),
+        ]
+    _write_svg(path, width, height, parts)
 
 
 def read_log(path: Path | str) -> list[dict[str, float]]:
@@ -201,6 +233,11 @@ def _number_strip(strip_HWC: NDArray[np.uint8], number: int) -> NDArray[np.uint8
 
 def _png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _write_svg(path: Path | str, width: int, height: int, parts: Sequence[str]) -> None:
+    root = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">'
+    _write_whole(Path(path), "\n".join([root, *parts, "</svg>", ""]).encode())
 
 
 def _write_whole(path: Path, data: bytes) -> None:
