@@ -118,8 +118,11 @@ def _opposing(level_TYX: np.ndarray, eligible_TYX: np.ndarray, least: float, dar
 
 
 def _worst(marks_TYX: np.ndarray, fps: float) -> tuple[float, float]:
-    """Most flashes (pairs of changes) in any second and window of ten degrees, and when that second begins."""
-    span = max(int(fps) + 1, 1)
+    """Most flashes (pairs of changes) in any second and window of ten degrees, and when that second begins.
+
+    Half a flash counts as half: seven changes in a second are more than three flashes.
+    """
+    span = math.ceil(fps)
     totals_TYX = np.concatenate(
         [np.zeros_like(marks_TYX[:1], dtype=np.int32), marks_TYX.cumsum(axis=0, dtype=np.int32)]
     )

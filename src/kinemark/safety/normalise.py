@@ -22,10 +22,13 @@ _LEET_WITH_L: Final = str.maketrans("0134578@$!|+€£", "oleasrbaslltel")
 _HIDDEN: Final = {"Cf", "Cc", "Cs", "Co", "Cn"}
 _RUN: Final = re.compile(r"\S+")
 _WORD: Final = re.compile(r"[^\W_]+(?:['@$!|+€£*][^\W_]+)*|[.!?;\n]+")
-_SPACED: Final = re.compile(r"(?<![^\W_])(?:[^\W\d_](?:[ .\-_*/~]{1,3})){2,}[^\W\d_](?![^\W_])")
+#: Letters set apart, all by the same separator: "d r a g o n", "d.r.a.g.o.n".
+_SPACED: Final = re.compile(
+    r"(?<![^\W_])[^\W_](?P<apart>[ .\-_*/~]{1,3})(?:[^\W_](?P=apart))+[^\W_](?![^\W_])", re.IGNORECASE
+)
 _STRETCHED: Final = re.compile(r"([^\W\d_])\1{2,}")
-#: Digits with letters that are no disguise: 4k, 3d, 90s, 1st, 10mm, mp4, h264.
-_PLAIN_NUMBER: Final = re.compile(r"\d+[a-z]{0,3}|[a-z]{1,3}\d+", re.IGNORECASE)
+#: Digits with letters that are no disguise: 4k, 3d, 90s, 1st, 10mm, 16x9, f16.
+_PLAIN_NUMBER: Final = re.compile(r"\d+[a-z]{0,3}|[a-z]\d+|\d+x\d+", re.IGNORECASE)
 
 
 def views(text: str) -> tuple[str, ...]:
@@ -35,7 +38,7 @@ def views(text: str) -> tuple[str, ...]:
     """
     plain = _plain(text)
     variants = [plain]
-    joined = _SPACED.sub(lambda match: re.sub(r"[\W_]", "", match.group()), plain)
+    joined = _SPACED.sub(_join, plain)
     for candidate in (joined, _STRETCHED.sub(r"\1", joined), _STRETCHED.sub(r"\1\1", joined)):
         variants += [candidate, _unleet(candidate, _LEET), _unleet(candidate, _LEET_WITH_L)]
     return tuple(dict.fromkeys(_line(variant) for variant in variants))
@@ -63,6 +66,12 @@ def _undo_lookalikes(text: str) -> str:
         return word.translate(_LOOKALIKES) if mixed or mostly_latin else word
 
     return _RUN.sub(undo, text)
+
+
+def _join(match: re.Match[str]) -> str:
+    """The letters as a word; after an article, as it may be one, once more without it ("a d r a g o n")."""
+    word = re.sub(r"[\W_]", "", match.group())
+    return f"{word} {word[1:]}" if word[0] in "aAiI" else word
 
 
 def _unleet(text: str, table: dict[int, int]) -> str:

@@ -25,7 +25,7 @@ from typing import Final
 _GAP: Final = r"(?:[^\s.]+ ){0,4}"
 _NAME: Final = (
     r"(?!(?:A|An|And|As|At|By|For|From|Has|Her|His|In|Is|Of|On|Or|Our|The|Their|To|Was|Who|With) )"
-    r"(?-i:[A-Z][a-z'\-]+) "
+    r"(?-i:[A-Z]['a-z][\w']*) "
 )
 _NOTHING: Final = r"(?!)"
 #: Longest name, in words, that a digest list can hold.
