@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from kinemark.training.optim import Ema, Muon, learning_rate_factor, make_optimisers, orthogonalise
+from kinemark.training.optim import Ema, Muon, learning_rate_factor, make_optimisers, orthogonalise, set_learning_rates
 
 
 @pytest.mark.parametrize("shape", [(4, 16, 16), (3, 8, 32), (3, 32, 8)])
@@ -72,6 +72,16 @@ def test_learning_rate_rises_stays_and_falls():
 @given(st.integers(0, 10**6), st.floats(0, 1))
 def test_learning_rate_factor_is_a_share(steps, fraction):
     assert 0.0 <= learning_rate_factor(steps, fraction) <= 1.0
+
+
+def test_rates_are_those_of_the_recipe_and_not_of_a_saved_state():
+    layers = nn.Sequential(nn.Linear(4, 4))
+    saved = [o.state_dict() for o in make_optimisers(layers, [], matrix_lr=9.0, other_lr=9.0)]
+    optimisers = make_optimisers(layers, [], matrix_lr=0.2, other_lr=0.1)
+    for optimiser, state in zip(optimisers, saved, strict=True):
+        optimiser.load_state_dict(state)
+    set_learning_rates(optimisers, 0.5)
+    assert [o.param_groups[0]["lr"] for o in optimisers] == [0.1, 0.05]
 
 
 def test_average_forgets_the_start_and_then_remembers():

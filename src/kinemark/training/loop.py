@@ -19,7 +19,7 @@ from kinemark.errors import RequestError
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import noised
 from kinemark.training.objective import SceneReadout, clean_loss, draw_sigma, readout_loss
-from kinemark.training.optim import Ema, learning_rate_factor, make_optimisers
+from kinemark.training.optim import Ema, learning_rate_factor, make_optimisers, set_learning_rates
 from kinemark.training.state import Trainee
 from kinemark.training.stream import Batch, Pool, build_pool, draw_batch, soften, step_generator
 
@@ -115,9 +115,8 @@ def training_step(
     loss = loss_BF.sum() / learn_BF.sum().clamp(min=1) + recipe.readout * read_loss
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(trainee.transformer.parameters(), GRADIENT_CLIP)
+    set_learning_rates(trainee.optimisers, lr_factor)
     for optimiser in trainee.optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = group.setdefault("full_lr", group["lr"]) * lr_factor
         optimiser.step()
         optimiser.zero_grad()
     trainee.ema.update(trainee.transformer)

@@ -91,6 +91,13 @@ def make_optimisers(
     ]
 
 
+def set_learning_rates(optimisers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Set every rate to `factor` times the one that its optimiser was made with."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = optimiser.defaults["lr"] * factor
+
+
 def learning_rate_factor(steps_done: int, fraction_done: float, *, warmup: int = 100, decay: float = 0.25) -> float:
     """Warm up over `warmup` steps, stay at 1, and fall linearly to 0 over the last `decay` of the run.
 

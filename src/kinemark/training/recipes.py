@@ -58,8 +58,8 @@ class Recipe:
     text_dropout: float = 0.1
     subject_emphasis: float = 3.0
     readout: float = 0.05
-    matrix_lr: float = 4e-3
-    other_lr: float = 1e-3
+    matrix_lr: float = 1.2e-2
+    other_lr: float = 1.5e-3
     ema: float = 0.998
     pool_size: int = 8192
     pool_steps: int = 1000

@@ -114,8 +114,9 @@ def _limits_section(report: Report) -> str:
     listed = ", ".join(f"{_words(name)} {rate:.2%}" for name, rate in report.ceilings.items() if rate < USABLE)
     text = (
         "## How it was read\n\nA probe, a small network trained on rendered scenes, reads each attribute. Only what "
-        f"it reads right in at least {USABLE:.1%} of fresh renders is reported. It was trained on the same renderer as "
-        "the model: it says whether a clip shows what was asked in the way of these worlds, not whether it is beautiful."
+        f"it reads right in at least {USABLE:.1%} of fresh renders is reported. It has learnt from the same renderer as "
+        "the model: it says whether a clip shows what was asked, in the way of these worlds, and not whether it is "
+        "beautiful."
     )
     return text + (f" Not reported, with the probe's own share: {listed}." if listed else "")
 

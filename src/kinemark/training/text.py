@@ -50,12 +50,12 @@ class TextRecipe:
     """How the text encoder is trained. `pool` batches are drawn at once and sorted by length, to pad little."""
 
     steps: int = 3000
-    batch: int = 64
+    batch: int = 48
     pool: int = 16
     learning_rate: float = 3e-3
     warmup: int = 100
     weight_decay: float = 0.01
-    forget_words: float = 0.03
+    forget_words: float = 0.04
     seed: int = 0
 
 
@@ -89,8 +89,8 @@ def _roughen(clean: Caption, rng: random.Random) -> Caption:
     for _ in range(rng.choice((0, 1, 1, 2, 3))):
         extra = foreign_word(rng) if rng.random() < 0.75 else rng.choice(FUNCTION_WORDS)
         words.insert(rng.randint(0, len(words)), extra)
-    if rng.random() < 0.4:
-        words = [misspelt(word, rng) if rng.random() < 0.15 else word for word in words]
+    if rng.random() < 0.5:
+        words = [misspelt(word, rng) if rng.random() < 0.2 else word for word in words]
     if rng.random() < 0.1 and len(words) < MAX_WORDS - 16:
         words += ["and", *split_words(irrelevant_sentence(rng))]
     return Caption(" ".join(words[:MAX_WORDS]), said) if len(words) <= MAX_WORDS else clean
