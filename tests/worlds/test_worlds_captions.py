@@ -107,6 +107,18 @@ def test_left_and_right_agree_with_the_scene():
             assert pair != [other] or "from the" in told.text.lower()
 
 
+def test_a_direction_that_is_said_is_in_the_text():
+    rng = random.Random(16)
+    scene = Scene("sea", "noon", "clear", (Subject("balloon", "red", direction="up"),))
+    phrases = lexicon.RISING["up"] + lexicon.RISING_VERBS["up"]
+    ways = {word for phrase in phrases for word in phrase.split()}
+    ways |= {third_person(word) for word in ways} | {participle(word) for word in ways}
+    for _ in range(150):
+        told = caption(scene, rng, rng.choice(STYLES))
+        words = set(_words(told.text))
+        assert ("direction" in told.said) <= bool(words & (ways - {"into", "the", "sky", "air"})), told.text
+
+
 def test_settings_snow_and_falling_snow_are_kept_apart():
     rng = random.Random(4)
     snowy_place = Scene("snow", "noon", "clear", (Subject("dog", "red"),))

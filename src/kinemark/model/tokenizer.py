@@ -2,7 +2,8 @@
 
 Every word is looked up twice: as an entry of `vocabulary.txt` (one word a line, the line number is the identity, so new
 words are appended and none is ever removed), and as its groups of three letters, hashed into a small table
-(Bojanowski et al., arXiv:1607.04606). A misspelt or unseen word has only the groups, and is reported as not understood.
+(Bojanowski et al., arXiv:1607.04606), with one more group for its sorted letters. A misspelt or unseen word has only
+the groups, and is reported as not understood.
 
 Shape suffixes: B batch, L words, G letter groups of a word.
 """
@@ -82,9 +83,13 @@ def word_id(word: str) -> int:
 
 @lru_cache(maxsize=65536)
 def letter_groups(word: str) -> tuple[int, ...]:
-    """The buckets (1 to `GROUP_BUCKETS` - 1) of a word's groups of three letters; "^" and "$" mark its ends."""
+    """The buckets (1 to `GROUP_BUCKETS` - 1) of a word's groups of three letters; "^" and "$" mark its ends.
+
+    One more group is the word with all letters but the first sorted, which two swapped letters leave as it is.
+    """
     framed = f"^{word}$"
-    groups = [framed[start : start + 3] for start in range(len(framed) - 2)]
+    groups = [word[0] + "~" + "".join(sorted(word[1:]))]
+    groups += [framed[start : start + 3] for start in range(len(framed) - 2)]
     return tuple(1 + zlib.crc32(group.encode()) % (GROUP_BUCKETS - 1) for group in groups[:MAX_GROUPS])
 
 

@@ -49,6 +49,8 @@ DETAILED: Final = (
     "[the scene is {place}]. [{moment_s}]. {act}",
     "[this is {place}] {when}. [{weather_s}]. {act}",
     "[{weather_s}]. {act_there} {when}",
+    "[{weather_s}] {where}: {act} {when}",
+    "[{weather_s} and ]{act_there} {when}",
     "[{when_s}]. {act_there} {weather}",
     "{act_there} {when}, [and {weather_s}]",
     "{act_there} {when} [while {weather_s}]",

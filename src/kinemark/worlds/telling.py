@@ -226,7 +226,8 @@ class Teller:
                 adverb = self._pick(lexicon.SPEED_ADVERBS[subject.speed])
         who = self._who(subject, ordinal, adjective)
         verb, path = self._verb_and_path(subject, ordinal, verbs)
-        if form == "shot" and not (path or adverb or verbs or " " in verb) and self.rng.random() < 0.4:
+        states_something = bool(adverb or verbs) or self._says(f"{ordinal}direction")
+        if form == "shot" and not states_something and self.rng.random() < 0.4:
             verb = ""
         moving = self._inflected(verb, form) if verb else ""
         if subject.kind in AIR and self.rng.random() < 0.06:
