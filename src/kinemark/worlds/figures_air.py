@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from kinemark.worlds.shapes import box, capsule, circle, convex, ellipse, turned, union
+from kinemark.worlds.shapes import box, capsule, circle, convex, ellipse, turned, union, wedge
 
 if TYPE_CHECKING:
     from kinemark.worlds.palette import Rgb
@@ -24,25 +24,27 @@ def bird(s: Sprite) -> None:
     """A bird in flight; the wings beat once in 1.2 s."""
     beat = s.swing(1.2)
     s.move(down=-0.03 * beat)
-    lift = 0.05 + 0.36 * beat
-    far = convex(s.u, s.v, ((0.16, -0.02), (-0.02, -0.02), (-0.22, -lift * 0.92 - 0.06)))
-    s.body(far, 0.66)
-    tail = convex(s.u, s.v, ((-0.18, -0.06), (-0.20, 0.07), (-0.50, 0.05), (-0.47, -0.10)))
+    lift = 0.06 + 0.36 * beat
+    s.body(wedge(s.u, s.v, (0.07, -0.03), (-0.12, -0.92 * lift - 0.05), 0.10, 0.025), 0.62)
     trunk = union(ellipse(s.u, s.v, (0.02, 0.01), (0.27, 0.115)), circle(s.u, s.v, (0.27, -0.06), 0.105))
     s.part(convex(s.u, s.v, ((0.34, -0.11), (0.50, -0.04), (0.34, -0.005))), BEAK)
-    s.body(tail, 0.80)
+    s.body(wedge(s.u, s.v, (-0.16, 0.0), (-0.44, -0.03), 0.055, 0.085), 0.80)
     s.body(trunk)
     s.part(ellipse(s.u, s.v, (0.06, 0.075), (0.15, 0.05)), CREAM)
-    near = convex(s.u, s.v, ((0.19, 0.01), (-0.12, 0.03), (-0.26, -lift), (-0.10, -lift * 1.05)))
+    near = union(
+        wedge(s.u, s.v, (0.08, 0.0), (-0.24, -lift), 0.115, 0.035),
+        wedge(s.u, s.v, (0.0, 0.01), (-0.30, -0.72 * lift), 0.085, 0.035),
+    )
     s.body(near, 1.16)
-    s.part(circle(s.u, s.v, (0.30, -0.08), 0.030), INK)
+    s.part(circle(s.u, s.v, (0.30, -0.08), s.fine(0.030)), INK)
 
 
 def balloon(s: Sprite) -> None:
     """A hot-air balloon; it sways once in 4 s."""
     s.move(turn=0.09 * s.swing(4.0))
     ropes = union(
-        capsule(s.u, s.v, (-0.15, 0.2), (-0.07, 0.38), 0.014), capsule(s.u, s.v, (0.15, 0.2), (0.07, 0.38), 0.014)
+        capsule(s.u, s.v, (-0.15, 0.2), (-0.07, 0.38), s.fine(0.014)),
+        capsule(s.u, s.v, (0.15, 0.2), (0.07, 0.38), s.fine(0.014)),
     )
     s.part(ropes, (0.45, 0.33, 0.22))
     s.part(box(s.u, s.v, (0.0, 0.43), (0.095, 0.07), 0.02), (0.55, 0.34, 0.16))
@@ -64,7 +66,7 @@ def kite(s: Sprite) -> None:
     for step in range(3):
         wave = 0.055 * s.swing(1.5, 0.3 - 0.22 * step)
         v = 0.20 + 0.125 * step
-        s.part(capsule(s.u, s.v, (0.0, v - 0.06), (wave, v + 0.05), 0.016), CREAM)
+        s.part(capsule(s.u, s.v, (0.0, v - 0.06), (wave, v + 0.05), s.fine(0.016)), CREAM)
         s.body(
             union(
                 ellipse(s.u, s.v, (wave - 0.05, v + 0.03), (0.055, 0.038)),
@@ -76,7 +78,7 @@ def kite(s: Sprite) -> None:
     sail = convex(s.u, s.v, (top, right, bottom, left))
     s.body(sail)
     s.body(torch.maximum(sail, torch.minimum(torch.maximum(s.u, s.v + 0.2), torch.maximum(-s.u, -s.v - 0.2))), 1.34)
-    spars = torch.minimum(s.u.abs() - 0.014 + 0.0 * s.v, (s.v + 0.20).abs() - 0.014 + 0.0 * s.u)
+    spars = torch.minimum(s.u.abs() - s.fine(0.014) + 0.0 * s.v, (s.v + 0.20).abs() - s.fine(0.014) + 0.0 * s.u)
     s.marking(spars, sail, CREAM)
 
 
@@ -92,9 +94,9 @@ def plane(s: Sprite) -> None:
     blade = 0.10 + 0.08 * s.swing(1.0).abs()
     s.part(ellipse(s.u, s.v, (0.495, 0.0), (0.026, blade)), (0.62, 0.64, 0.70))
     s.body(hull)
-    s.marking((s.v - 0.075).abs() - 0.026 + 0.0 * s.u, hull + 0.012, CREAM)
+    s.marking((s.v - 0.075).abs() - s.fine(0.026) + 0.0 * s.u, hull + 0.012, CREAM)
     for step in range(3):
-        s.part(circle(s.u, s.v, (-0.10 + 0.135 * step, -0.035), 0.036), (0.72, 0.90, 1.0))
+        s.part(circle(s.u, s.v, (-0.10 + 0.135 * step, -0.035), s.fine(0.036)), (0.72, 0.90, 1.0))
     s.part(convex(s.u, s.v, ((0.26, -0.10), (0.36, -0.085), (0.42, -0.02), (0.28, -0.02))), (0.72, 0.90, 1.0))
     s.body(convex(s.u, s.v, ((-0.02, 0.055), (0.17, 0.055), (-0.10, 0.27), (-0.25, 0.27))), 0.70)
 
@@ -111,6 +113,6 @@ def butterfly(s: Sprite) -> None:
     s.body(hindwing, 0.78)
     s.body(forewing)
     s.part(circle(upper[0], upper[1], (0.10, 0.0), 0.062) * open_, CREAM)
-    s.part(circle(lower[0], lower[1], (0.05, 0.0), 0.045) * open_, CREAM)
-    feelers = capsule(s.u.abs(), v, (0.01, -0.22), (0.10, -0.40), 0.018)
-    s.part(union(capsule(s.u, v, (0.0, -0.20), (0.0, 0.24), 0.046), feelers), INK)
+    s.part(circle(lower[0], lower[1], (0.05, 0.0), s.fine(0.045)) * open_, CREAM)
+    feelers = capsule(s.u.abs(), v, (0.01, -0.22), (0.10, -0.40), s.fine(0.018))
+    s.part(union(capsule(s.u, v, (0.0, -0.20), (0.0, 0.24), s.fine(0.046)), feelers), INK)

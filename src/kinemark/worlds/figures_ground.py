@@ -48,8 +48,8 @@ def car(s: Sprite) -> None:
     s.body(hull)
     windows = convex(s.u, s.v, ((-0.21, -0.20), (0.08, -0.20), (0.19, -0.045), (-0.28, -0.045)))
     s.part(torch.maximum(windows, 0.022 - (s.u + 0.05).abs()), GLASS)
-    s.marking(circle(s.u, s.v, (0.51, 0.03), 0.055), hull + 0.01, (1.0, 0.95, 0.65))
-    s.body(torch.maximum((s.v - 0.115).abs() - 0.022 + 0.0 * s.u, hull + 0.02), 1.35)
+    s.marking(circle(s.u, s.v, (0.51, 0.03), s.fine(0.055)), hull + 0.01, (1.0, 0.95, 0.65))
+    s.body(torch.maximum((s.v - 0.115).abs() - s.fine(0.022) + 0.0 * s.u, hull + 0.02), 1.35)
     _wheel(s, -0.29, 0.145, 0.125, roll)
     _wheel(s, 0.29, 0.145, 0.125, roll)
 
@@ -88,10 +88,10 @@ def rabbit(s: Sprite) -> None:
     s.body(ellipse(s.u, s.v, (-0.16 + 0.05 * stretch, 0.425), (0.17, 0.062)), 0.85)
     s.body(capsule(s.u, s.v, (0.17, 0.25), (0.21 + 0.06 * stretch, 0.43), 0.055), 0.90)
     s.body(capsule(s.u, s.v, (0.17, -0.12), (0.14 + lag, -0.43), 0.068))
-    s.part(capsule(s.u, s.v, (0.165, -0.17), (0.145 + lag, -0.39), 0.028), (1.0, 0.74, 0.76))
+    s.part(capsule(s.u, s.v, (0.165, -0.17), (0.145 + lag, -0.39), s.fine(0.028)), (1.0, 0.74, 0.76))
     s.body(circle(s.u, s.v, (0.19, 0.02), 0.175))
-    s.part(circle(s.u, s.v, (0.255, -0.02), 0.034), INK)
-    s.part(circle(s.u, s.v, (0.355, 0.045), 0.030), (0.95, 0.45, 0.5))
+    s.part(circle(s.u, s.v, (0.255, -0.02), s.fine(0.034)), INK)
+    s.part(circle(s.u, s.v, (0.355, 0.045), s.fine(0.030)), (0.95, 0.45, 0.5))
 
 
 def dog(s: Sprite) -> None:
@@ -102,14 +102,14 @@ def dog(s: Sprite) -> None:
     for hip, sign, shade in ((-0.20, -1.0, 0.62), (0.20, 1.0, 0.62), (-0.28, 1.0, 0.82), (0.13, -1.0, 0.82)):
         s.body(capsule(s.u, s.v, (hip, 0.10), (hip + 0.11 * sign * step, 0.335), 0.056), shade)
     wag = 0.09 * s.swing(1.0, 0.4)
-    s.body(capsule(s.u, s.v, (-0.34, -0.04), (-0.46 + wag, -0.27), 0.046), 0.85)
+    s.body(capsule(s.u, s.v, (-0.34, -0.04), (-0.46 + wag, -0.27), s.fine(0.046)), 0.85)
     s.body(capsule(s.u, s.v, (-0.23, 0.03), (0.19, 0.01), 0.145))
     s.body(capsule(s.u, s.v, (0.20, -0.02), (0.29, -0.18), 0.10))
     s.body(union(circle(s.u, s.v, (0.31, -0.205), 0.148), capsule(s.u, s.v, (0.33, -0.165), (0.44, -0.15), 0.078)))
-    s.part(circle(s.u, s.v, (0.505, -0.175), 0.036), INK)
-    s.part(circle(s.u, s.v, (0.355, -0.245), 0.033), INK)
+    s.part(circle(s.u, s.v, (0.505, -0.175), s.fine(0.036)), INK)
+    s.part(circle(s.u, s.v, (0.355, -0.245), s.fine(0.033)), INK)
     s.body(capsule(s.u, s.v, (0.225, -0.27), (0.185 + 0.02 * step, -0.12), 0.065), 0.55)
-    s.part(capsule(s.u, s.v, (0.175, -0.085), (0.30, -0.055), 0.030), CREAM)
+    s.part(capsule(s.u, s.v, (0.175, -0.085), (0.30, -0.055), s.fine(0.030)), CREAM)
 
 
 def train(s: Sprite) -> None:
@@ -131,7 +131,7 @@ def train(s: Sprite) -> None:
     s.part(box(s.u, s.v, (0.09, -0.135), (0.068, 0.07), 0.015), (1.0, 0.93, 0.68))
     s.part(box(s.u, s.v, (0.085, -0.265), (0.16, 0.03), 0.01), TYRE)
     s.part(torch.maximum((s.u - 0.36).abs() - 0.022, (s.v - 0.035).abs() - 0.13), (0.96, 0.80, 0.32))
-    s.part(circle(s.u, s.v, (0.53, 0.0), 0.045), (1.0, 0.95, 0.65))
+    s.part(circle(s.u, s.v, (0.53, 0.0), s.fine(0.045)), (1.0, 0.95, 0.65))
     s.part(convex(s.u, s.v, ((0.50, 0.12), (0.56, 0.12), (0.61, 0.265), (0.50, 0.265))), TYRE)
     for u in (-0.49, -0.24):
         _wheel(s, u, 0.20, 0.078, roll)
@@ -146,11 +146,11 @@ def robot(s: Sprite) -> None:
     for side in (-1.0, 1.0):
         lift = 0.045 * (side * step).clamp_min(0.0)
         u = 0.115 * side + 0.05 * side * step
-        s.part(capsule(s.u, s.v, (0.105 * side, 0.22), (u, 0.40 - lift), 0.042), METAL)
+        s.part(capsule(s.u, s.v, (0.105 * side, 0.22), (u, 0.40 - lift), s.fine(0.042)), METAL)
         s.body(box(s.u, s.v, (u + 0.025, 0.452 - lift), (0.095, 0.042), 0.03), 0.72)
     s.move(down=-0.015 * s.swing(1.0), turn=0.04 * step)
-    s.part(capsule(s.u, s.v, (0.0, -0.36), (0.0, -0.44), 0.022), METAL)
-    s.part(circle(s.u, s.v, (0.0, -0.455), 0.046), (1.0, 0.80, 0.25))
+    s.part(capsule(s.u, s.v, (0.0, -0.36), (0.0, -0.44), s.fine(0.022)), METAL)
+    s.part(circle(s.u, s.v, (0.0, -0.455), s.fine(0.046)), (1.0, 0.80, 0.25))
     for side in (-1.0, 1.0):
         hand = (side * 0.315, 0.13 - 0.08 * side * step)
         s.part(capsule(s.u, s.v, (side * 0.23, -0.03), hand, 0.042), METAL)
@@ -159,6 +159,6 @@ def robot(s: Sprite) -> None:
     s.body(box(s.u, s.v, (0.0, -0.235), (0.215, 0.145), 0.06), 1.06)
     s.part(box(s.u, s.v, (0.035, -0.235), (0.155, 0.085), 0.05), (0.10, 0.13, 0.20))
     for u in (-0.035, 0.105):
-        s.part(circle(s.u, s.v, (u, -0.235), 0.042), (0.55, 1.0, 0.92))
+        s.part(circle(s.u, s.v, (u, -0.235), s.fine(0.042)), (0.55, 1.0, 0.92))
     s.part(box(s.u, s.v, (0.0, 0.095), (0.115, 0.062), 0.025), CREAM)
-    s.part(circle(s.u, s.v, (0.05, 0.095), 0.034), (0.95, 0.30, 0.25))
+    s.part(circle(s.u, s.v, (0.05, 0.095), s.fine(0.034)), (0.95, 0.30, 0.25))

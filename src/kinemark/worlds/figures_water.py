@@ -35,12 +35,12 @@ def sailboat(s: Sprite) -> None:
     s.u, s.v = turned(s.u, s.v - 0.42, 0.11 * s.swing(2.5))
     s.v = s.v + 0.42
     s.water_line(water)
-    s.part(capsule(s.u, s.v, (0.02, -0.46), (0.02, 0.30), 0.020), (0.40, 0.26, 0.15))
+    s.part(capsule(s.u, s.v, (0.02, -0.46), (0.02, 0.30), s.fine(0.020)), (0.40, 0.26, 0.15))
     s.body(convex(s.u, s.v, ((-0.02, -0.45), (-0.02, 0.22), (-0.40, 0.22))))
     s.body(convex(s.u, s.v, ((0.06, -0.34), (0.38, 0.22), (0.06, 0.22))), 1.22)
     hull = convex(s.u, s.v, ((-0.44, 0.27), (0.46, 0.27), (0.33, 0.50), (-0.33, 0.50)))
     s.part(hull, (0.46, 0.28, 0.15))
-    s.marking((s.v - 0.315).abs() - 0.028 + 0.0 * s.u, hull, CREAM)
+    s.marking((s.v - 0.315).abs() - s.fine(0.028) + 0.0 * s.u, hull, CREAM)
 
 
 def duck(s: Sprite) -> None:
@@ -51,9 +51,11 @@ def duck(s: Sprite) -> None:
     s.water_line(water)
     s.body(convex(s.u, s.v, ((-0.53, -0.02), (-0.22, 0.06), (-0.22, 0.32), (-0.40, 0.24))), 0.80)
     s.body(union(ellipse(s.u, s.v, (-0.06, 0.22), (0.39, 0.21)), capsule(s.u, s.v, (0.16, 0.12), (0.20, -0.12), 0.12)))
-    s.part(union(ellipse(s.u, s.v, (0.42, -0.15), (0.115, 0.052)), circle(s.u, s.v, (0.36, -0.165), 0.05)), BEAK)
+    s.part(
+        union(ellipse(s.u, s.v, (0.42, -0.15), (0.115, 0.052)), circle(s.u, s.v, (0.36, -0.165), s.fine(0.05))), BEAK
+    )
     s.body(circle(s.u, s.v, (0.21, -0.205), 0.185))
-    s.part(circle(s.u, s.v, (0.275, -0.245), 0.040), INK)
+    s.part(circle(s.u, s.v, (0.275, -0.245), s.fine(0.040)), INK)
     flutter = 0.03 * s.swing(1.5, 0.5)
     wing = union(
         ellipse(s.u, s.v, (-0.10, 0.185 + flutter), (0.21, 0.115)),
@@ -84,5 +86,5 @@ def whale(s: Sprite) -> None:
     belly = ellipse(s.u, s.v, (0.20, 0.25), (0.36, 0.15))
     s.marking(belly, trunk + 0.01, CREAM)
     s.body(capsule(s.u, s.v, (0.06, 0.14), (-0.06, 0.25), 0.05), 0.70)
-    s.part(circle(s.u, s.v, (0.36, 0.01), 0.040), (1.0, 1.0, 1.0))
-    s.part(circle(s.u, s.v, (0.372, 0.012), 0.027), INK)
+    s.part(circle(s.u, s.v, (0.36, 0.01), s.fine(0.040)), (1.0, 1.0, 1.0))
+    s.part(circle(s.u, s.v, (0.372, 0.012), s.fine(0.027)), INK)

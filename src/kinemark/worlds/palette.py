@@ -47,7 +47,7 @@ class Hour:
     sun_glow: float
     moon_height: float
     stars: float
-    lamps: float  # how many windows are lit, and how brightly
+    lamps: float  # how brightly windows are lit
 
 
 #: In the order of `spec.TIMES`.
@@ -86,7 +86,7 @@ HOURS: Final = (
         sky_top=(0.38, 0.14, 0.48),
         sky_middle=(0.95, 0.30, 0.32),
         sky_low=(1.00, 0.66, 0.14),
-        sunshine=(0.88, 0.52, 0.40),
+        sunshine=(0.94, 0.58, 0.46),
         subject=(1.00, 0.94, 0.90),
         cloud=(1.00, 0.56, 0.46),
         sun=(1.00, 0.86, 0.34),
@@ -101,7 +101,7 @@ HOURS: Final = (
         sky_top=(0.12, 0.10, 0.36),
         sky_middle=(0.27, 0.18, 0.52),
         sky_low=(0.86, 0.36, 0.62),
-        sunshine=(0.40, 0.33, 0.58),
+        sunshine=(0.46, 0.38, 0.64),
         subject=(0.90, 0.86, 0.95),
         cloud=(0.50, 0.36, 0.62),
         sun=(1.00, 0.50, 0.40),
@@ -116,7 +116,7 @@ HOURS: Final = (
         sky_top=(0.01, 0.02, 0.09),
         sky_middle=(0.02, 0.05, 0.17),
         sky_low=(0.06, 0.12, 0.28),
-        sunshine=(0.16, 0.20, 0.36),
+        sunshine=(0.23, 0.27, 0.45),
         subject=(0.80, 0.81, 0.90),
         cloud=(0.19, 0.23, 0.36),
         sun=(1.00, 0.50, 0.40),

@@ -6,7 +6,7 @@ Shape suffixes: N frames, C channels, H W size; 1 where a tensor broadcasts.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from kinemark.worlds.stage import Stage
 
 
+#: Height of the lowest tier of a pine, of the whole tree; the others are smaller.
+_TIER_WIDTH: Final = 0.58
+
+
 def pines(
     stage: Stage,
     depth: float,
@@ -30,6 +34,7 @@ def pines(
     spacing: float,
     rgb: Rgb,
     haze: float = 0.0,
+    tiers: int = 3,
     snow: bool = False,
     sparse: bool = False,
 ) -> None:
@@ -44,6 +49,7 @@ def pines(
         spacing: width of a cell.
         rgb: colour of the needles.
         haze: how far they fade into the sky.
+        tiers: of branches.
         snow: their branches carry snow.
         sparse: leave out some, and the second row.
     """
@@ -54,20 +60,31 @@ def pines(
         across = (x - (cell + stage.cell_random(key, cell, 0.46, 0.54)) * spacing).abs()
         tall = stage.cell_random(key + 1, cell, *height)
         if sparse:
-            tall = torch.where(stage.cell_random(key + 2, cell) < 0.75, tall, torch.full_like(tall, -0.2))
-        half = torch.minimum(tall * 0.30, torch.full_like(tall, 0.44 * spacing))
-        down = (stage.y - base) / tall.abs() + 1.0
-        tier = torch.frac(down.clamp(0.0, 0.999) * 3.0)
-        # Each tier widens over 85 % of its height and is cut back over the rest: steep, but not a jump.
-        flare = torch.minimum(tier, (1.0 - tier) * 5.667)
-        width = half * (0.28 + 0.50 * down) * (0.35 + 0.65 * flare / 0.85) + half * 0.10
-        width = torch.minimum(width, 1.6 * half * down)
-        needles = torch.maximum((across - width) * 0.86, torch.maximum(base - tall - stage.y, stage.y - base))
+            across = across + 9.0 * (stage.cell_random(key + 2, cell) > 0.75)
+        half = torch.minimum(tall * 0.32, torch.full_like(tall, 0.46 * spacing))
+        slope = half / (_TIER_WIDTH * tall)
+        steep = torch.rsqrt(1.0 + slope * slope)
+        # All tiers have the same slope, so they share one slanted coordinate.
+        slanted = across * steep - stage.y * (slope * steep)
         shade = stage.cell_random(key, cell, 0.85, 1.1)[:, None]
-        stage.fill(needles, stage.tone(rgb, haze) * shade)
-        if snow:
-            white = torch.maximum(needles, (0.40 - tier) * tall.abs() / 3.0)
-            stage.fill(white, stage.tone((0.95, 0.97, 1.0)), shadow=False)
+        needles, caps = None, None
+        for tier in range(tiers):
+            top = base - tall * (1.0 - (1.0 - _TIER_WIDTH) * tier / max(1, tiers - 1))
+            bottom = top + tall * (_TIER_WIDTH - 0.16 * (tiers - 1 - tier) * (3 / tiers))
+            side = slanted + top * (slope * steep)
+            needles = _joined(needles, torch.maximum(side, stage.y - bottom))
+            if snow:
+                # A little wider than the tier, so that its slanted edge is blended once, with the sky.
+                caps = _joined(caps, torch.maximum(side - 0.012, stage.y - torch.lerp(top, bottom, 0.62)))
+        assert needles is not None, "a pine has at least one tier"
+        colour = stage.tone(rgb, haze) * shade
+        if caps is not None:
+            colour = stage.mixed(colour, stage.tone((0.95, 0.97, 1.0), tint=0.8), caps)
+        stage.fill(needles, colour)
+
+
+def _joined(figure: Tensor | None, more: Tensor) -> Tensor:
+    return more if figure is None else torch.minimum(figure, more)
 
 
 def reeds(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from kinemark.worlds.noise import spread
 from kinemark.worlds.plants import cactus, flowers, palm, pines, reeds, round_trees
 from kinemark.worlds.shapes import box, circle, ellipse
 from kinemark.worlds.water import glitter, lake_water, sea_water
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
 _GROUND_TOP: Final = 0.40
 
 
-def _ground(stage: Stage, edge: Tensor, rgb: Rgb, *, near: Rgb | None = None, haze: float = 0.0) -> None:
+def _ground(stage: Stage, edge: Tensor, rgb: Rgb, *, near: Rgb, tint: float = 1.0) -> None:
     """Everything below a curve, shaded from `rgb` at the horizon to `near` at the bottom of the picture."""
-    colour = stage.tone(rgb, haze)
-    if near is not None:
-        depth = ((stage.y - stage.horizon) / 0.5).clamp(0.0, 1.0)[:, None]
-        colour = torch.lerp(colour, stage.tone(near), depth)
-    stage.fill(stage.below(edge), colour)
+    depth = ((stage.y - stage.horizon) / 0.5).clamp(0.0, 1.0)[:, None]
+    stage.fill(stage.below(edge), torch.lerp(stage.tone(rgb, tint=tint), stage.tone(near, tint=tint), depth))
 
 
 def sea(stage: Stage) -> None:
@@ -52,9 +50,10 @@ def lake(stage: Stage) -> None:
         back,
         0.35,
         208,
-        base=stage.horizon + 0.01,
-        height=(0.09, 0.15),
-        spacing=0.085,
+        base=stage.horizon + 0.03,
+        height=(0.13, 0.19),
+        spacing=0.13,
+        tiers=2,
         rgb=(0.10, 0.30, 0.22),
         haze=0.12,
     )
@@ -120,14 +119,22 @@ def forest(stage: Stage) -> None:
     """Row upon row of pines around a dark clearing."""
     back = stage.band(0.1, 0.8)
     pines(
-        back, 0.25, 290, base=stage.horizon + 0.05, height=(0.24, 0.34), spacing=0.14, rgb=(0.24, 0.46, 0.42), haze=0.34
+        back,
+        0.25,
+        290,
+        base=stage.horizon + 0.09,
+        height=(0.28, 0.38),
+        spacing=0.18,
+        rgb=(0.24, 0.46, 0.42),
+        haze=0.34,
+        tiers=2,
     )
     pines(
-        back, 0.45, 296, base=stage.horizon + 0.06, height=(0.17, 0.26), spacing=0.16, rgb=(0.12, 0.38, 0.26), haze=0.12
+        back, 0.45, 296, base=stage.horizon + 0.10, height=(0.21, 0.30), spacing=0.19, rgb=(0.12, 0.38, 0.26), haze=0.12
     )
     front = stage.band(_GROUND_TOP, 1.0)
     edge = stage.ridge(front.layer_x(0.75), 300, stage.horizon + 0.055, 0.012, 0.9)
-    _ground(front, edge, (0.30, 0.46, 0.20), near=(0.20, 0.30, 0.13))
+    _ground(front, edge, (0.34, 0.54, 0.22), near=(0.20, 0.34, 0.14))
     tall = stage.band(0.05, 0.9)
     pines(
         tall,
@@ -145,16 +152,16 @@ def snow(stage: Stage) -> None:
     """White hills and snowy firs."""
     back = stage.band(0.15, 1.0)
     far = stage.ridge(stage.layer_x(0.25), 310, stage.horizon - 0.075, 0.045, 0.7)
-    back.fill(back.below(far), back.tone((0.78, 0.86, 0.97), 0.20))
+    back.fill(back.below(far), back.tone((0.78, 0.86, 0.97), 0.20, tint=0.8))
     middle = stage.ridge(stage.layer_x(0.45), 314, stage.horizon - 0.01, 0.025, 0.9)
-    back.fill(back.below(middle), back.tone((0.88, 0.93, 1.0), 0.05))
+    back.fill(back.below(middle), back.tone((0.88, 0.93, 1.0), 0.05, tint=0.8))
     wood = stage.band(0.15, 0.8)
     pines(
         wood,
         0.6,
         318,
-        base=stage.horizon + 0.07,
-        height=(0.17, 0.27),
+        base=stage.horizon + 0.10,
+        height=(0.20, 0.30),
         spacing=0.24,
         rgb=(0.16, 0.38, 0.38),
         snow=True,
@@ -162,9 +169,9 @@ def snow(stage: Stage) -> None:
     )
     front = stage.band(_GROUND_TOP, 1.0)
     edge = stage.ridge(front.layer_x(0.8), 322, stage.horizon + 0.055, 0.018, 1.2)
-    _ground(front, edge, (0.97, 0.98, 1.0), near=(0.80, 0.87, 0.97))
+    _ground(front, edge, (0.97, 0.98, 1.0), near=(0.78, 0.86, 0.98), tint=0.8)
     drift = stage.ridge(front.layer_x(1.0), 326, stage.horizon + 0.37, 0.03, 1.0)
-    front.fill(front.below(drift), front.tone((0.90, 0.94, 1.0)))
+    front.fill(front.below(drift), front.tone((0.90, 0.94, 1.0), tint=0.8))
 
 
 def mountains(stage: Stage) -> None:
@@ -192,16 +199,15 @@ def _peaks(
         edge = apex + across.abs() * slope
         lit = torch.where(edge < top, across, lit)
         top = torch.minimum(top, edge)
-    distance = stage.below(top)
-    stage.fill(distance, stage.tone(rgb, haze))
-    # The side away from the light: a facet whose border runs in zigzag from the top down.
-    fall = stage.y - top
-    border = lit + 0.10 * fall - 0.030 * torch.sin((stage.y - stage.horizon) * 42.0)
-    stage.fill(torch.maximum(distance, 0.012 - border), stage.tone(tuple(0.72 * c for c in rgb), haze), shadow=False)  # type: ignore[arg-type]
-    cap = stage.y - (stage.horizon - height[0] * 0.62) - 0.022 * torch.sin(x * 40.0) - 0.012 * torch.sin(x * 67.0)
-    white = torch.maximum(distance, cap)
-    stage.fill(white, stage.tone((0.97, 0.98, 1.0), haze * 0.5), shadow=False)
-    stage.fill(torch.maximum(white, 0.012 - border), stage.tone((0.78, 0.83, 0.94), haze * 0.5), shadow=False)
+    # The side away from the light is a facet whose border runs in zigzag from the top down.
+    border = 0.012 - lit - 0.10 * (stage.y - top) + 0.030 * torch.sin((stage.y - stage.horizon) * 42.0)
+    border = border * 0.8
+    cap = stage.y - stage.horizon + height[0] * 0.62 - 0.022 * torch.sin(x * 40.0) - 0.012 * torch.sin(x * 67.0)
+    dim: Rgb = (0.72 * rgb[0], 0.72 * rgb[1], 0.72 * rgb[2])
+    rock = stage.mixed(stage.tone(rgb, haze), stage.tone(dim, haze), border)
+    white = stage.tone((0.97, 0.98, 1.0), 0.5 * haze, tint=0.9)
+    ice = stage.mixed(white, stage.tone((0.78, 0.83, 0.94), 0.5 * haze, tint=0.9), border)
+    stage.fill(stage.below(top), stage.mixed(rock, ice, cap * 0.8))
 
 
 def _stones(stage: Stage) -> None:
@@ -211,21 +217,33 @@ def _stones(stage: Stage) -> None:
         across = x - (cell + stage.cell_random(359 + step, cell, 0.3, 0.7)) * cell_width
         y = stage.horizon + line + stage.cell_random(362 + step, cell, -0.02, 0.02)
         stone = torch.maximum(ellipse(across, stage.y, (0.0, y), (size * 1.4, size)), stage.y - y - 0.25 * size)
-        stage.fill(stone, stage.tone((0.66, 0.64, 0.60)))
-        stage.fill(
-            torch.maximum(stone, circle(across, stage.y, (-0.4 * size, y - 0.5 * size), size) * -1.0),
-            stage.tone((0.46, 0.44, 0.43)),
-            shadow=False,
-        )
+        lit = circle(across, stage.y, (-0.4 * size, y - 0.5 * size), size)
+        stage.fill(stone, stage.mixed(stage.tone((0.46, 0.44, 0.43)), stage.tone((0.66, 0.64, 0.60)), lit))
 
 
 def city(stage: Stage) -> None:
     """A skyline whose windows are lit after dark, and a street."""
     _buildings(
-        stage.band(0.05, 0.7), 0.25, 380, width=0.13, height=(0.16, 0.34), rgb=(0.56, 0.62, 0.74), haze=0.38, lit=0.35
+        stage.band(0.05, 0.7),
+        0.25,
+        380,
+        width=0.14,
+        columns=2,
+        height=(0.16, 0.34),
+        rgb=(0.56, 0.62, 0.74),
+        haze=0.38,
+        lit=0.35,
     )
     _buildings(
-        stage.band(0.1, 0.75), 0.45, 386, width=0.19, height=(0.08, 0.24), rgb=(0.44, 0.46, 0.56), haze=0.06, lit=0.9
+        stage.band(0.1, 0.75),
+        0.45,
+        386,
+        width=0.20,
+        columns=3,
+        height=(0.08, 0.24),
+        rgb=(0.44, 0.46, 0.56),
+        haze=0.06,
+        lit=0.9,
     )
     front = stage.band(_GROUND_TOP, 1.0)
     front.fill(front.horizon + 0.06 - front.y, front.tone((0.70, 0.69, 0.67)))
@@ -243,6 +261,7 @@ def _buildings(
     stream: int,
     *,
     width: float,
+    columns: int,
     height: tuple[float, float],
     rgb: Rgb,
     haze: float,
@@ -252,22 +271,20 @@ def _buildings(
     cell = (x / width).floor()
     across = x - (cell + 0.5) * width
     top = stage.horizon - stage.cell_random(stream + 1, cell, *height)
-    half = width * stage.cell_random(stream + 2, cell, 0.40, 0.50)
+    half = width * stage.cell_random(stream + 2, cell, 0.38, 0.46)
     distance = torch.maximum(across.abs() - half, top - stage.y)
     shade = stage.cell_random(stream + 3, cell, 0.80, 1.10)[:, None]
     stage.fill(distance, stage.tone(rgb, haze) * shade)
-    pitch_x, pitch_y = width / 3.0, 0.062
-    column, row = (across / pitch_x + 0.5).floor(), ((stage.y - top) / pitch_y).floor()
-    du = across - column * pitch_x
-    dv = (stage.y - top) - (row + 0.62) * pitch_y
-    window = torch.maximum(du.abs() - 0.0135, dv.abs() - 0.0175)
-    inside = stage.coverage(window) * stage.coverage(distance + 0.014)
-    draw = torch.frac(torch.frac(cell * 0.618 + column * 0.345 + row * 0.755 + stage.random(stream + 4)) + 1.0)
-    on = (draw < 0.62).float() * stage.light.lamps
-    dark = stage.tone((0.40, 0.50, 0.64), haze * 0.6)
-    glow = torch.lerp(dark, stage.constant((1.0, 0.83, 0.40)), on[:, None])
-    strength = torch.lerp(torch.full_like(on, 0.55), torch.full_like(on, lit), on)
-    stage.image_NCHW.lerp_(glow, (inside * strength)[:, None])
+    pitch_x, pitch_y = 0.92 * width / columns, 0.064
+    offset = 0.5 * (columns % 2)
+    column, row = (across / pitch_x + offset).floor(), ((stage.y - top) / pitch_y).floor()
+    du = across - (column + 0.5 - offset) * pitch_x
+    dv = (stage.y - top) - (row + 0.64) * pitch_y
+    window = torch.maximum(du.abs() - 0.0150, dv.abs() - 0.0185)
+    inside = stage.coverage(window) * stage.coverage(distance + 0.010)
+    on = (spread(cell + 3.0 * column + 7.0 * row, stage.random(stream + 4)) < 0.62).float() * stage.light.lamps
+    glass = torch.lerp(stage.tone((0.40, 0.50, 0.64), haze * 0.6), stage.constant((1.0, 0.83, 0.40)), on[:, None])
+    stage.tint(glass, inside * (0.55 + (lit - 0.55) * on))
 
 
 #: In the order of `spec.SETTINGS`.

@@ -44,11 +44,24 @@ def box(
 
 def capsule(u: Tensor, v: Tensor, start: tuple[Number, Number], end: tuple[Number, Number], radius: Number) -> Tensor:
     """Distance to a thick line with round ends."""
+    return wedge(u, v, start, end, radius, radius)
+
+
+def wedge(
+    u: Tensor,
+    v: Tensor,
+    start: tuple[Number, Number],
+    end: tuple[Number, Number],
+    start_radius: Number,
+    end_radius: Number,
+) -> Tensor:
+    """Distance to a thick line that tapers from one round end to the other (to first order in the taper)."""
     eu, ev = end[0] - start[0], end[1] - start[1]
     du, dv = u - start[0], v - start[1]
-    along = ((du * eu + dv * ev) / (eu * eu + ev * ev)).clamp_(0.0, 1.0)
+    along = (du * eu + dv * ev).div_(eu * eu + ev * ev).clamp_(0.0, 1.0)
     du, dv = du - along * eu, dv - along * ev
-    return (du * du + dv * dv).sqrt_() - radius
+    away = (du * du + dv * dv).sqrt_() - start_radius
+    return away if start_radius is end_radius else away + along * (start_radius - end_radius)
 
 
 def convex(u: Tensor, v: Tensor, points: tuple[tuple[Number, Number], ...]) -> Tensor:

@@ -89,10 +89,10 @@ def _gradient(stage: Stage) -> None:
 def _paper_steps(stage: Stage, height: Tensor) -> Tensor:
     """Cut the gradient into sheets with wavy edges; each edge is a ramp one pixel wide."""
     wave = 0.035 * torch.sin(stage.layer_x(0.05) * 5.3 + stage.random(100, 0.0, 6.28))
-    steps = (height + wave * (1.0 - height)).clamp(0.0, 1.0) * _PAPER_BANDS
-    whole = steps.floor()
     ramp = stage.pixel / stage.horizon * _PAPER_BANDS
-    return (whole + ((steps - whole - 1.0) / ramp + 1.0).clamp(0.0, 1.0)) / _PAPER_BANDS
+    steps = (height + wave * (1.0 - height)).clamp(0.0, 1.0) * _PAPER_BANDS - 0.5 * ramp
+    whole = steps.floor()
+    return (whole + ((steps - whole - 1.0) / ramp + 1.0).clamp(0.0, 1.0)).clamp_min(0.0) / _PAPER_BANDS
 
 
 def _stars(stage: Stage) -> None:
@@ -103,12 +103,10 @@ def _stars(stage: Stage) -> None:
     dx = x - column - 0.3 - 0.4 * spread(cell, stage.random(102), sequence=1)
     dy = y - row - 0.3 - 0.4 * draw
     twinkle = 0.8 + 0.2 * torch.sin(6.28 * (stage.time * 0.5 + draw))
-    radius = 0.0155 * stage.light.stars.clamp_max(1.0).sqrt()
-    distance = (dx * dx + dy * dy).sqrt_() * _STAR_CELL - radius
-    shown = (spread(cell, stage.random(103), sequence=1) < 0.55 * stage.light.stars.sqrt()) & (stage.light.stars > 0)
+    shown = (spread(cell, stage.random(103), 1) < 0.55 * stage.light.stars.sqrt()) & (stage.light.stars > 0)
     fade = ((stage.horizon - stage.y) / 0.15).clamp(0.0, 1.0) * by_weather(stage, (1.0, 0.25, 0.0, 0.25, 0.0))
-    alpha = stage.coverage(distance * 0.72) * twinkle * fade * shown
-    stage.tint(stage.constant((1.0, 0.97, 0.86)), alpha * 0.95)
+    alpha = stage.blob((dx * dx + dy * dy) * _STAR_CELL**2, 0.0115) * twinkle * fade * shown
+    stage.tint(stage.constant((1.0, 0.97, 0.86)), alpha)
 
 
 def _sun_and_moon(stage: Stage) -> None:

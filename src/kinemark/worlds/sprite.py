@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Width of the outline, in heights of the picture.
-_OUTLINE: Final = 0.0125
+_OUTLINE: Final = 0.0156
+#: Half of the finest stroke that is drawn: six pixels of a picture 256 high are its whole width.
+_FINEST: Final = 0.0117
 _NEON_BODY: Final = 0.62
 _PAPER_SHADOW: Final = (0.012, 0.03, 0.4)  # offset, reach, strength
 _NEON_GLOW: Final = (0.07, 0.55)  # reach, strength
@@ -77,6 +79,10 @@ class Sprite:
     def swing(self, period: float, shift: float = 0.0) -> Tensor:
         """`[N, 1, 1]`, a sine of the clock between -1 and 1; `period` in seconds, `shift` in turns."""
         return torch.sin(self.clock * (math.tau / period) + shift * math.tau)
+
+    def fine(self, half: float) -> Tensor:
+        """`[N, 1, 1]`: half the width of a detail, widened where the sprite is so small that it would vanish."""
+        return (_FINEST / self.pose.size).clamp_min(half)
 
     def move(self, right: Tensor | float = 0.0, down: Tensor | float = 0.0, turn: Tensor | float = 0.0) -> None:
         """Move and turn everything that is added from now on; `turn` in radians clockwise (nose down)."""

@@ -18,7 +18,6 @@ import torch
 from kinemark.worlds.motion import ZOOM, ZOOM_PIVOT
 from kinemark.worlds.noise import spread
 from kinemark.worlds.palette import Light, Rgb, luminance, vivid
-from kinemark.worlds.shapes import coverage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
 _SHADOW_REACH: Final = 0.035
 _SHADOW_DROP: Final = 0.010
 _SHADOW_STRENGTH: Final = 0.34
-_LINE_HALF: Final = 0.0125
-_GLOW_REACH: Final = 0.055
+_TUBE: Final = 0.025
+_GLOW_REACH: Final = 0.060
+_GLOW_STRENGTH: Final = 0.38
 _NEON_FILL: Final = 0.15
 
 
@@ -122,14 +122,35 @@ class Stage:
         """The share of each pixel that lies inside (`shapes.coverage`)."""
         return torch.addcmul(self._half, distance, self._sharpness).clamp_(0.0, 1.0)
 
+    def blob(self, squared: Tensor, spread: float | Tensor) -> Tensor:
+        """Opacity of a soft round spot (a Gaussian) at a squared distance from its middle, averaged over each pixel.
+
+        The average of a Gaussian of variance s^2 over a square of side p is, to fourth order, one of s^2 + p^2 / 12.
+        """
+        variance = spread * spread + self.pixel * self.pixel / 12.0
+        return torch.exp(squared * (-0.5 / variance)) * (spread * spread / variance)
+
     def layer_x(self, depth: float) -> Tensor:
         """`[N, 1, W]`: x on a layer that moves `depth` times as much as the ground when the camera pans."""
         return self.x + self.view.pan_N11 * depth
 
-    def tone(self, rgb: Rgb, haze: float = 0.0) -> Tensor:
-        """`[N, 3, 1, 1]`: a colour of the scenery in the present light, faded by `haze` into the low sky."""
-        colour = self.constant(rgb) * self.light.sunshine
+    def tone(self, rgb: Rgb, haze: float = 0.0, *, tint: float = 1.0) -> Tensor:
+        """`[N, 3, 1, 1]`: a colour of the scenery in the present light.
+
+        It is faded by `haze` into the low sky; `tint` below 1 lets it take on less of the light's colour and darkness.
+        """
+        light = self.light.sunshine if tint == 1.0 else 1.0 - tint + tint * self.light.sunshine
+        colour = self.constant(rgb) * light
         return torch.lerp(colour, self.light.sky_low, haze) if haze else colour
+
+    def mixed(self, colour: Tensor, other: Tensor, distance: Tensor) -> Tensor:
+        """`[N, 3, H, W]`: a colour with markings in another inside a distance, to fill a figure with at once.
+
+        Filling twice would blend twice along the edge that figure and marking share.
+        """
+        return torch.lerp(
+            colour.expand_as(self.image_NCHW), other.expand_as(self.image_NCHW), self.coverage(distance)[:, None]
+        )
 
     def constant(self, rgb: Rgb) -> Tensor:
         """`[1, 3, 1, 1]`: a colour whatever the light."""
@@ -166,24 +187,26 @@ class Stage:
             cover = cover * alpha
         if shadow and self.paper is not None:
             self.image_NCHW[self.paper] *= 1.0 - drop_shadow(distance[self.paper])[:, None]
-        if self.neon is None:
-            self.image_NCHW.lerp_(colour.expand_as(self.image_NCHW), cover[:, None])
-            return
-        dark = torch.where(self.view.neon_N[:, None, None, None], colour * _NEON_FILL, colour) if shadow else colour
-        self.image_NCHW.lerp_(dark.expand_as(self.image_NCHW), cover[:, None])
-        if shadow:
-            self._glow(distance, colour)
+        colour = colour.expand_as(self.image_NCHW)
+        if shadow and self.neon is not None:
+            colour = self._neon_colour(distance, colour)
+        self.image_NCHW.lerp_(colour, cover[:, None])
 
     def tint(self, colour: Tensor, alpha_NHW: Tensor) -> None:
         """Blend a colour over the picture with a soft opacity."""
         self.image_NCHW.lerp_(colour.expand_as(self.image_NCHW), alpha_NHW[:, None])
 
-    def _glow(self, distance: Tensor, colour: Tensor) -> None:
+    def _neon_colour(self, distance: Tensor, colour: Tensor) -> Tensor:
+        """In neon frames: a dark inside with a lit tube along its edge; around it, the glow is added to the picture."""
         assert self.neon is not None, "only neon frames glow"
-        colour = colour.expand(self.image_NCHW.shape[0], -1, -1, -1)[self.neon]
-        lit = vivid(colour) * (0.45 + 0.55 * luminance(colour).sqrt())
-        away = distance[self.neon].abs()
-        tube = coverage(away - _LINE_HALF, self.pixel[self.neon])
-        glow = (1.0 - away / _GLOW_REACH).clamp_(0.0, 1.0) ** 2
-        image = self.image_NCHW[self.neon]
-        self.image_NCHW[self.neon] = torch.lerp(image + lit * (0.38 * glow)[:, None], lit, tube[:, None])
+        own = colour[self.neon]
+        lit = vivid(own) * (0.45 + 0.55 * luminance(own).sqrt())
+        away = distance[self.neon]
+        # The tube runs inside the edge, so that neighbours that touch keep one each.
+        halo = (1.0 - (away + _TUBE / 2).abs() / _GLOW_REACH).clamp_(0.0, 1.0) ** 2 * _GLOW_STRENGTH
+        glow = lit * halo[:, None]
+        dark = self.coverage(distance + _TUBE)[self.neon]
+        self.image_NCHW[self.neon] += glow
+        colour = colour.clone()
+        colour[self.neon] = torch.lerp(lit, own * _NEON_FILL + glow, dark[:, None])
+        return colour

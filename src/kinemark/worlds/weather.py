@@ -12,7 +12,6 @@ import torch
 
 from kinemark.worlds.noise import spread
 from kinemark.worlds.palette import luminance
-from kinemark.worlds.shapes import circle
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 _SLANT: Final = 0.30
 #: Rain: width of a column, half width and half length of a streak, distance between streaks, heights fallen a second.
 _RAIN: Final = ((0.105, 0.0135, 0.085, 0.52, 0.50), (0.185, 0.0170, 0.115, 0.70, 0.66))
-#: Snow: cell, least and greatest radius of a flake, heights fallen a second, sway.
-_SNOW: Final = ((0.150, 0.0215, 0.026, 0.10, 0.025), (0.220, 0.029, 0.036, 0.15, 0.035))
+#: Snow: cell, least and greatest spread (standard deviation) of a flake, heights fallen a second, sway.
+_SNOW: Final = ((0.150, 0.0160, 0.019, 0.10, 0.025), (0.220, 0.022, 0.026, 0.15, 0.035))
 
 
 def veil_colour(stage: Stage) -> Tensor:
@@ -75,8 +74,8 @@ def snowfall(stage: Stage) -> None:
         margin = 0.24
         u = (x - column - margin - (1 - 2 * margin) * draw) * cell
         v = (y - row - margin - (1 - 2 * margin) * spread(key, stage.random(156 + step), sequence=1)) * cell
-        flake = circle(u, v, (0.0, 0.0), small + (large - small) * draw)
-        stage.tint(colour, stage.coverage(flake * 0.77) * 0.94)
+        alpha = stage.blob(u * u + v * v, small + (large - small) * draw)
+        stage.tint(colour, (1.25 * alpha).clamp_max_(1.0))
 
 
 def paper_grain(stage: Stage) -> None:
