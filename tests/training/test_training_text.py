@@ -111,24 +111,29 @@ def test_the_loss_is_small_only_for_the_right_reading():
     assert caption_loss(encoder, [Caption("", {"setting": "sea"})]).item() > 1.0
 
 
-def test_training_learns_and_is_reproducible():
-    recipe = TextRecipe(steps=60, batch=16, pool=2, warmup=10, learning_rate=1e-2)
+def test_training_learns():
+    recipe = TextRecipe(steps=50, batch=16, pool=2, warmup=10, learning_rate=1e-2)
     batch = _take(clean_captions(random.Random(6)), 32)
     torch.manual_seed(0)
     before = caption_loss(TextEncoder(TINY), batch).item()
-    first, second = (train_text_encoder(recipe, report=lambda _: None, config=TINY) for _ in range(2))
+    trained = train_text_encoder(recipe, report=lambda _: None, config=TINY)
     with torch.no_grad():
-        assert caption_loss(first, batch).item() < 0.75 * before
+        assert caption_loss(trained, batch).item() < 0.75 * before
+    assert not trained.training
+
+
+def test_the_same_recipe_gives_the_same_weights():
+    recipe = TextRecipe(steps=4, batch=4, pool=1)
+    first, second = (train_text_encoder(recipe, report=lambda _: None, config=TINY) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    assert not first.training
 
 
 def test_progress_is_reported():
     lines = []
-    recipe = TextRecipe(steps=200, batch=1, pool=1)
+    recipe = TextRecipe(steps=5, batch=1, pool=1, report_every=2)
     train_text_encoder(recipe, report=lines.append, config=TextConfig(len(load_vocabulary()), 8, 1, 8, 1))
-    assert len(lines) == 1
-    assert lines[0].startswith("step 200 loss ")
+    assert len(lines) == 2
+    assert lines[0].startswith("step 2 loss ")
 
 
 def test_accuracy_is_a_rate_for_each_attribute():

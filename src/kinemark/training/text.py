@@ -56,6 +56,7 @@ class TextRecipe:
     warmup: int = 100
     weight_decay: float = 0.01
     forget_words: float = 0.04
+    report_every: int = 200
     seed: int = 0
 
 
@@ -145,7 +146,7 @@ def train_text_encoder(
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
-        if (step + 1) % 200 == 0:
+        if (step + 1) % recipe.report_every == 0:
             report(f"step {step + 1} loss {sum(losses) / len(losses):.4f} {time.monotonic() - started:.0f} s")
             losses.clear()
     return encoder.eval()
