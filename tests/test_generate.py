@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -292,7 +293,7 @@ def test_generate_can_be_called_whatever_was_imported_before():
 
 
 def test_public_names_are_there():
-    assert kinemark.__version__
+    assert kinemark.__version__ == version("kinemark")
     assert kinemark.Clip is Clip
     for name in kinemark.__all__:
         assert getattr(kinemark, name) is not None

@@ -2,7 +2,6 @@
 
     import kinemark
     kinemark.generate("a bird flies over the snow at dawn").save("bird.mp4")
-    kinemark.verify("bird.mp4")
 
 Importing this imports nothing heavy; what is named here is loaded when it is first used.
 """
