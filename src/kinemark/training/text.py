@@ -141,7 +141,7 @@ def train_text_encoder(
     for step, batch in zip(range(recipe.steps), _batches(recipe, rng), strict=False):
         loss = caption_loss(encoder, batch, recipe.forget_words)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
         schedule.step()
