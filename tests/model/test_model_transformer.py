@@ -11,7 +11,7 @@ from diffusers import WanTransformer3DModel
 from kinemark.model.attention import block_causal_mask
 from kinemark.model.cache import CachePolicy, KVCache
 from kinemark.model.checkpoints import to_diffusers
-from kinemark.model.configs import TransformerConfig, spark, tiny, wan_1_3b, wan_5b, wan_14b
+from kinemark.model.configs import TransformerConfig, tiny, wan_1_3b, wan_5b, wan_14b
 from kinemark.model.transformer import Transformer
 
 # Tiny shapes with the arithmetic of Wan: integer positions, base 10000, full attention.
@@ -210,19 +210,6 @@ def test_a_window_sees_what_it_holds_and_no_more() -> None:
     held = [0, 3, 4]  # the sink, the window, the slot itself; one layer, so nothing else can leak in
     expected = model(x[:, :, held], sigma[:, held], text, time_BF=torch.tensor([0.0, 3.0, 4.0]))
     torch.testing.assert_close(windowed, expected[:, :, 2:], atol=1e-5, rtol=1e-4)
-
-
-@torch.no_grad()
-def test_positions_do_not_depend_on_resolution_for_spark() -> None:
-    """A constant latent looks the same to every token, so twice the resolution with a span gives nearby positions."""
-    from kinemark.model.attention import rotary_table
-
-    coarse = rotary_table(spark(), torch.zeros(1, 1), (4, 4)).reshape(4, 4, -1)
-    fine = rotary_table(spark(), torch.zeros(1, 1), (8, 8)).reshape(8, 8, -1)
-    middle_of_coarse, around = coarse[1, 1], fine[2:4, 2:4].mean((0, 1))
-    assert (middle_of_coarse - around).abs().max() < 0.15
-    wide = rotary_table(spark(), torch.zeros(1, 1), (4, 8)).reshape(4, 8, -1)
-    torch.testing.assert_close(wide[:, :4], coarse)
 
 
 def test_a_fresh_model_answers_zero_and_every_block_is_the_identity() -> None:
