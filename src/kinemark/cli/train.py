@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import Annotated
 
@@ -26,6 +27,8 @@ def train(
 
     if model != "spark":
         raise RequestError(f"cannot train {model!r}; spark can be trained")
+    if not (math.isfinite(minutes) and minutes > 0):
+        raise RequestError(f"minutes is {minutes}; give a number greater than 0")
     begun = (output / STATE_FILE).exists()
     if begun and not resume:
         raise RequestError(f"{output} holds a run; add --resume to go on with it, or choose another folder")
