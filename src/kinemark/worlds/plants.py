@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from kinemark.worlds.motion import HORIZON
 from kinemark.worlds.noise import spread
 from kinemark.worlds.shapes import box, capsule, circle, ellipse, union
 
@@ -166,10 +167,11 @@ def flowers(stage: Stage) -> None:
     for step, (drop, radius, width) in enumerate(
         ((0.12, 0.0155, 0.17), (0.20, 0.018, 0.21), (0.30, 0.022, 0.25), (0.43, 0.027, 0.30))
     ):
-        x = stage.layer_x(0.85 + 0.05 * step) + stage.random(282 + step)
+        row = stage.band(HORIZON + drop - 0.06, HORIZON + drop + 0.06)
+        x = row.layer_x(0.85 + 0.05 * step) + row.random(282 + step)
         cell = (x / width).floor()
-        u = x - (cell + 0.25 + 0.5 * spread(cell, stage.random(286))) * width
-        v = stage.y - stage.horizon - drop - 0.06 * (spread(cell, stage.random(287), sequence=1) - 0.5)
+        u = x - (cell + 0.25 + 0.5 * spread(cell, row.random(286))) * width
+        v = row.y - row.horizon - drop - 0.06 * (spread(cell, row.random(287), sequence=1) - 0.5)
         rgb = colours[step % 3]
-        stage.fill(ellipse(u, v, (0.0, 0.0), (radius * 1.15, radius)), stage.tone(rgb), shadow=False)
-        stage.fill(circle(u, v, (0.0, 0.0), radius * 0.45), stage.tone((1.0, 0.62, 0.1)), shadow=False)
+        row.fill(ellipse(u, v, (0.0, 0.0), (radius * 1.15, radius)), row.tone(rgb), shadow=False)
+        row.fill(circle(u, v, (0.0, 0.0), radius * 0.45), row.tone((1.0, 0.62, 0.1)), shadow=False)

@@ -41,7 +41,7 @@ STATE: Final = ("x", "y", "height", "vx", "vy")
 #: Pixels painted at once: few enough to stay in a processor's cache, many enough to keep a GPU busy.
 _CHUNK_PIXELS_CPU: Final = 1 << 20
 _CHUNK_PIXELS_GPU: Final = 1 << 24
-_FOG_BEHIND: Final = 0.80
+_FOG_BEHIND: Final = 0.74
 _FOG_IN_FRONT: Final = 0.22
 _NEON_SKY: Final = 0.36
 _HORIZON_STREAM: Final = 90

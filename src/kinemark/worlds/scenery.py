@@ -112,7 +112,7 @@ def meadow(stage: Stage) -> None:
     front = stage.band(_GROUND_TOP, 1.0)
     edge = stage.ridge(front.layer_x(0.8), 278, stage.horizon + 0.06, 0.022, 1.3)
     _ground(front, edge, (0.46, 0.80, 0.28), near=(0.24, 0.60, 0.20))
-    flowers(front)
+    flowers(stage)
 
 
 def forest(stage: Stage) -> None:
@@ -227,7 +227,7 @@ def city(stage: Stage) -> None:
         stage.band(0.05, 0.7),
         0.25,
         380,
-        width=0.14,
+        width=0.17,
         columns=2,
         height=(0.16, 0.34),
         rgb=(0.56, 0.62, 0.74),
@@ -238,7 +238,7 @@ def city(stage: Stage) -> None:
         stage.band(0.1, 0.75),
         0.45,
         386,
-        width=0.20,
+        width=0.25,
         columns=3,
         height=(0.08, 0.24),
         rgb=(0.44, 0.46, 0.56),
@@ -275,12 +275,12 @@ def _buildings(
     distance = torch.maximum(across.abs() - half, top - stage.y)
     shade = stage.cell_random(stream + 3, cell, 0.80, 1.10)[:, None]
     stage.fill(distance, stage.tone(rgb, haze) * shade)
-    pitch_x, pitch_y = 0.92 * width / columns, 0.064
+    pitch_x, pitch_y = 0.92 * width / columns, 0.076
     offset = 0.5 * (columns % 2)
     column, row = (across / pitch_x + offset).floor(), ((stage.y - top) / pitch_y).floor()
     du = across - (column + 0.5 - offset) * pitch_x
     dv = (stage.y - top) - (row + 0.64) * pitch_y
-    window = torch.maximum(du.abs() - 0.0150, dv.abs() - 0.0185)
+    window = torch.maximum(du.abs() - 0.0180, dv.abs() - 0.0215)
     inside = stage.coverage(window) * stage.coverage(distance + 0.010)
     on = (spread(cell + 3.0 * column + 7.0 * row, stage.random(stream + 4)) < 0.62).float() * stage.light.lamps
     glass = torch.lerp(stage.tone((0.40, 0.50, 0.64), haze * 0.6), stage.constant((1.0, 0.83, 0.40)), on[:, None])

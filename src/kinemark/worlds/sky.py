@@ -59,10 +59,13 @@ def by_weather(stage: Stage, values: tuple[float, ...]) -> Tensor:
 def paint_sky(stage: Stage) -> None:
     """Paint the whole sky, over everything above and a little below the horizon."""
     _gradient(stage)
-    upper = stage.band(0.0, _SKY_BOTTOM)
-    if bool((stage.light.stars > 0).any()):
-        _stars(upper)
-    _sun_and_moon(upper)
+    _sun(stage.band(0.0, _SKY_BOTTOM))
+    dark = (stage.light.stars[:, 0, 0] > 0.0).nonzero()[:, 0]
+    if len(dark):
+        part = stage.subset(dark)
+        _stars(part.band(0.0, _SKY_BOTTOM))
+        _moon(part.band(0.0, _SKY_BOTTOM))
+        stage.put(dark, part)
     cloudy = torch.isin(
         stage.view.weather_N,
         torch.tensor(
@@ -103,13 +106,13 @@ def _stars(stage: Stage) -> None:
     dx = x - column - 0.3 - 0.4 * spread(cell, stage.random(102), sequence=1)
     dy = y - row - 0.3 - 0.4 * draw
     twinkle = 0.8 + 0.2 * torch.sin(6.28 * (stage.time * 0.5 + draw))
-    shown = (spread(cell, stage.random(103), 1) < 0.55 * stage.light.stars.sqrt()) & (stage.light.stars > 0)
+    shown = spread(cell, stage.random(103), 1) < 0.55 * stage.light.stars.sqrt()
     fade = ((stage.horizon - stage.y) / 0.15).clamp(0.0, 1.0) * by_weather(stage, (1.0, 0.25, 0.0, 0.25, 0.0))
     alpha = stage.blob((dx * dx + dy * dy) * _STAR_CELL**2, 0.0115) * twinkle * fade * shown
     stage.tint(stage.constant((1.0, 0.97, 0.86)), alpha)
 
 
-def _sun_and_moon(stage: Stage) -> None:
+def _sun(stage: Stage) -> None:
     light = stage.light
     x = stage.layer_x(0.03)
     seen = by_weather(stage, _SUN_SEEN)
@@ -119,14 +122,18 @@ def _sun_and_moon(stage: Stage) -> None:
     glow = (1.0 - away / _GLOW_REACH).clamp_(0.0, 1.0) ** 2 * light.sun_glow * (0.35 + 0.65 * seen)
     stage.tint(light.sun, glow)
     up = (light.sun_height > -0.2).float()
-    stage.fill(away - light.sun_radius, light.sun[:, :, 0, 0][..., None, None], alpha=seen * up)
-    if not bool((light.moon_height > -0.2).any()):
-        return
+    stage.fill(away - light.sun_radius, light.sun, alpha=seen * up)
+
+
+def _moon(stage: Stage) -> None:
+    light = stage.light
+    x = stage.layer_x(0.03)
+    sun_x = stage.random(104, -0.30, 0.30) * min(1.0, stage.view.aspect)
     moon_y = stage.horizon - light.moon_height
     disc = circle(x, stage.y, (-sun_x, moon_y), 0.070)
     shade = circle(x, stage.y, (0.042 - sun_x, moon_y - 0.024), 0.062)
     halo = (1.0 - (disc + 0.07) / 0.28).clamp_(0.0, 1.0) ** 2 * 0.22
-    risen = (light.moon_height > -0.2).float() * (0.35 + 0.65 * seen)
+    risen = (light.moon_height > -0.2).float() * (0.35 + 0.65 * by_weather(stage, _SUN_SEEN))
     stage.tint(stage.constant((0.62, 0.72, 1.0)), halo * risen)
     stage.fill(torch.maximum(disc, -shade), stage.constant((1.0, 0.96, 0.80)), alpha=risen)
 

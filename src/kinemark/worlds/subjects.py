@@ -162,14 +162,13 @@ def _paste(image_NCHW: Tensor, mask_NHW: Tensor, sprite: _Pasted, ordinal: int) 
     chosen = [position for position, value in enumerate(sprite.ordinals) if value == ordinal]
     if not chosen:
         return
-    index = torch.tensor(chosen, device=image_NCHW.device)
     painted = sprite.painted
-    where = (
-        sprite.frame[index][:, None, None],
-        sprite.row_NH[index][:, :, None],
-        sprite.column_NW[index][:, None, :],
-    )
-    mask_NHW[where] = torch.maximum(mask_NHW[where], painted.mask_NHW[index])
+    colour, alpha, mask = painted.colour_NCHW, painted.alpha_NHW, painted.mask_NHW
+    frame, row, column = sprite.frame, sprite.row_NH, sprite.column_NW
+    if len(chosen) < len(sprite.ordinals):
+        index = torch.tensor(chosen, device=image_NCHW.device)
+        colour, alpha, mask, frame, row, column = (value[index] for value in (colour, alpha, mask, frame, row, column))
+    where = (frame[:, None, None], row[:, :, None], column[:, None, :])
+    mask_NHW[where] = torch.maximum(mask_NHW[where], mask)
     pixels = image_NCHW.movedim(1, 3)  # a view, so that one index serves all channels
-    alpha = painted.alpha_NHW[index][..., None]
-    pixels[where] = torch.lerp(pixels[where], painted.colour_NCHW[index].movedim(1, 3), alpha)
+    pixels[where] = torch.lerp(pixels[where], colour.movedim(1, 3), alpha[..., None])

@@ -22,7 +22,7 @@ _SLANT: Final = 0.30
 #: Rain: width of a column, half width and half length of a streak, distance between streaks, heights fallen a second.
 _RAIN: Final = ((0.105, 0.0135, 0.085, 0.52, 0.50), (0.185, 0.0170, 0.115, 0.70, 0.66))
 #: Snow: cell, least and greatest spread (standard deviation) of a flake, heights fallen a second, sway.
-_SNOW: Final = ((0.150, 0.0160, 0.019, 0.10, 0.025), (0.220, 0.022, 0.026, 0.15, 0.035))
+_SNOW: Final = ((0.175, 0.0160, 0.019, 0.10, 0.025), (0.265, 0.022, 0.026, 0.15, 0.035))
 
 
 def veil_colour(stage: Stage) -> Tensor:
