@@ -36,6 +36,8 @@ SLOT_FRAMES: Final = 4
 LATENT_CHANNELS: Final = 3 * SLOT_FRAMES
 #: Latent pixels along one side of a transformer patch: where imperfect latents have their seams.
 PATCH: Final = 8
+#: Differences between pixels are a tenth of the range of pixels; this brings them to the size of the other inputs.
+CONTRAST: Final = 8.0
 
 
 def pad_frames(video_BTCHW: Tensor) -> Tensor:
@@ -129,9 +131,9 @@ class Upsampler(nn.Module):
     zero where the latent is exact. The place of a pixel in its patch is an input, because that is where seams are.
     """
 
-    #: own frame, the change from the frame before and to the one after (RGB each); the detail inside each 4x4 block
+    #: own frame, its local contrast, the change from the frame before and to the one after (RGB each); the detail inside each 4x4 block
     #: of the last output frame; how recent that frame is (0: there is none); the place in the patch.
-    IN_CHANNELS: Final = 9 + 3 * SCALE**2 + 1 + 4
+    IN_CHANNELS: Final = 12 + 3 * SCALE**2 + 1 + 4
 
     def __init__(self, config: UpsamplerConfig | None = None) -> None:
         super().__init__()
@@ -219,13 +221,21 @@ def _inputs(small_BTCHW: Tensor, previous_BCHW: Tensor | None) -> Tensor:
     after = torch.cat([small_BTCHW[:, 1:], small_BTCHW[:, -1:]], dim=1)
     parts = [
         small_BTCHW - 0.5,
-        before - small_BTCHW,
-        after - small_BTCHW,
-        repeat(carried_BCHW, "b c h w -> b t c h w", t=frames),
+        CONTRAST * _local_contrast(small_BTCHW),
+        CONTRAST * (before - small_BTCHW),
+        CONTRAST * (after - small_BTCHW),
+        CONTRAST * repeat(carried_BCHW, "b c h w -> b t c h w", t=frames),
         repeat(recency_T, "t -> b t 1 h w", b=batch, h=height, w=width),
-        repeat(_patch_phase(height, width, small_BTCHW), "c h w -> b t c h w", b=batch, t=frames),
+        0.5 * repeat(_patch_phase(height, width, small_BTCHW), "c h w -> b t c h w", b=batch, t=frames),
     ]
     return rearrange(torch.cat(parts, dim=2), "b t c h w -> (b t) c h w")
+
+
+def _local_contrast(small_BTCHW: Tensor) -> Tensor:
+    """What a pixel differs by from the mean of its 3x3 neighbourhood."""
+    small_NCHW = rearrange(small_BTCHW, "b t c h w -> (b t) c h w")
+    mean_NCHW = functional.avg_pool2d(small_NCHW, 3, stride=1, padding=1, count_include_pad=False)
+    return small_BTCHW - mean_NCHW.view_as(small_BTCHW)
 
 
 def _patch_phase(height: int, width: int, like: Tensor) -> Tensor:
