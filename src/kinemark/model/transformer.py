@@ -158,10 +158,12 @@ class Transformer(nn.Module):
     def reset_parameters(self) -> None:
         """Initialise for training from scratch, from torch's global generator.
 
-        As Wan does (Wan2.1 `init_weights`): Xavier for projections and patches, zero for biases and the head. Unlike
-        Wan, the time and text embeddings are Xavier too (its 0.02 fades at a small width), and every block starts as
-        the identity, like adaLN-Zero of DiT (arXiv 2212.09748, section 3.2); here by zero output projections under a
-        gate of one, which covers the cross-attention too and lets gradients reach the projections in the first step.
+        Xavier for all projections, zero for biases and the head, as Wan does (Wan2.1 `init_weights`). Wan draws the
+        time and text embeddings from N(0, 0.02); at a small width their outputs then vanish beside the patches, and
+        training does not listen to the text for hundreds of steps, so here they are Xavier as well. As DiT's
+        adaLN-Zero (arXiv 2212.09748, section 3.2) does, every block starts as the identity; here by zero output
+        projections under a gate of one, which also covers the cross-attention, and which lets gradients reach the
+        projections in the first step.
         """
         for module in self.modules():
             if isinstance(module, nn.Linear):

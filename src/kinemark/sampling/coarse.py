@@ -36,7 +36,7 @@ def stream_coarse_first(
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
     """As `streaming.stream`, after the coarse pass that `config` asks for; given slots stay as they are."""
     if config.coarse:
-        small_BCFHW = sample_streaming(denoiser, coarsened(conditions, config.coarse), config, watch)
+        small_BCFHW = sample_streaming(denoiser, coarsened(conditions, config.coarse), config.scene_pass(), watch)
         conditions = refining(conditions, small_BCFHW, config.coarse)
     yield from stream(denoiser, conditions, config, watch)
 
@@ -48,10 +48,10 @@ def sample_coarse_first(denoiser: Denoiser, conditions: Conditions, config: Samp
 
 def count_steps(conditions: Conditions, config: SamplerConfig) -> int:
     """How often the denoiser is asked in all passes, commits to the cache not counted."""
-    caps = [conditions.cap_F]
+    passes = [(conditions.cap_F, config)]
     if config.coarse:
-        caps.append(conditions.cap_F.clamp(max=config.coarse.sigma))
-    return sum(block.steps for cap_F in caps for block in plan(conditions.time_F, cap_F, config))
+        passes = [(conditions.cap_F, config.scene_pass()), (conditions.cap_F.clamp(max=config.coarse.sigma), config)]
+    return sum(block.steps for cap_F, sampler in passes for block in plan(conditions.time_F, cap_F, sampler))
 
 
 def coarsened(conditions: Conditions, coarse: Coarse) -> Conditions:

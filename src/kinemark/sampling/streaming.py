@@ -37,11 +37,13 @@ class Coarse:
     Attributes:
         factor: how much smaller its latents are on each side.
         multiple: its sides are rounded up to this, the model's patch; what is too much is cut off afterwards.
-        sigma: the noise level at which the fine pass takes over; of a fine pass of n steps, n * sigma are made.
+        shift: of its noise schedule; the scene is decided at high noise.
+        sigma: the noise level at which the fine pass takes over.
     """
 
     factor: int = 2
     multiple: int = 8
+    shift: float = 4.0
     sigma: float = 0.6
 
 
@@ -77,6 +79,10 @@ class SamplerConfig:
         """The same, with the blocks and the coarse pass that a model was trained for."""
         coarse = Coarse(model.coarse_factor, model.patch[1]) if model.coarse_factor else None
         return replace(self, block_slots=model.block_slots, coarse=coarse)
+
+    def scene_pass(self) -> SamplerConfig:
+        """The sampler of the coarse pass."""
+        return replace(self, shift=self.coarse.shift) if self.coarse else self
 
 
 @dataclass(frozen=True, slots=True)
