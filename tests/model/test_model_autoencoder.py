@@ -17,7 +17,7 @@ def tiny_upsampler(seed=0):
     torch.manual_seed(seed)
     upsampler = Upsampler(UpsamplerConfig(width=8, blocks=2))
     for parameter in upsampler.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
+        torch.nn.init.normal_(parameter, std=0.04)
     return upsampler.eval()
 
 

@@ -131,8 +131,9 @@ class Upsampler(nn.Module):
     zero where the latent is exact. The place of a pixel in its patch is an input, because that is where seams are.
     """
 
-    #: own frame, its local contrast, the change from the frame before and to the one after (RGB each); the detail inside each 4x4 block
-    #: of the last output frame; how recent that frame is (0: there is none); the place in the patch.
+    #: own frame, its local contrast, the change from the frame before and to the one after (RGB each); the detail
+    #: inside each 4x4 block of the last output frame; how recent that frame is (0: there is none); the place in the
+    #: patch.
     IN_CHANNELS: Final = 12 + 3 * SCALE**2 + 1 + 4
 
     def __init__(self, config: UpsamplerConfig | None = None) -> None:
