@@ -12,7 +12,7 @@ from kinemark.model.attention import block_causal_mask
 from kinemark.model.cache import CachePolicy, KVCache
 from kinemark.model.checkpoints import to_diffusers
 from kinemark.model.configs import TransformerConfig, tiny, wan_1_3b, wan_5b, wan_14b
-from kinemark.model.transformer import Transformer
+from kinemark.model.transformer import TanhGELU, Transformer
 
 # Tiny shapes with the arithmetic of Wan: integer positions, base 10000, full attention.
 WAN_LIKE = replace(
@@ -210,6 +210,11 @@ def test_a_window_sees_what_it_holds_and_no_more() -> None:
     held = [0, 3, 4]  # the sink, the window, the slot itself; one layer, so nothing else can leak in
     expected = model(x[:, :, held], sigma[:, held], text, time_BF=torch.tensor([0.0, 3.0, 4.0]))
     torch.testing.assert_close(windowed, expected[:, :, 2:], atol=1e-5, rtol=1e-4)
+
+
+def test_gelu_is_torchs_tanh_form() -> None:
+    x = torch.linspace(-30, 30, 4001)
+    torch.testing.assert_close(TanhGELU()(x), torch.nn.functional.gelu(x, approximate="tanh"), atol=1e-6, rtol=1e-5)
 
 
 def test_a_fresh_model_answers_zero_and_every_block_is_the_identity() -> None:
