@@ -77,7 +77,7 @@ def kite(s: Sprite) -> None:
     top, right, bottom, left = (0.0, -0.50), (0.30, -0.20), (0.0, 0.17), (-0.30, -0.20)
     sail = convex(s.u, s.v, (top, right, bottom, left))
     s.body(sail)
-    s.body(torch.maximum(sail, torch.minimum(torch.maximum(s.u, s.v + 0.2), torch.maximum(-s.u, -s.v - 0.2))), 1.34)
+    s.body(torch.maximum(sail, torch.minimum(torch.maximum(s.u, s.v + 0.2), torch.maximum(-s.u, -s.v - 0.2))), 1.14)
     spars = torch.minimum(s.u.abs() - s.fine(0.014) + 0.0 * s.v, (s.v + 0.20).abs() - s.fine(0.014) + 0.0 * s.u)
     s.marking(spars, sail, CREAM)
 
@@ -104,7 +104,7 @@ def plane(s: Sprite) -> None:
 def butterfly(s: Sprite) -> None:
     """Two pairs of wings that open and close once in 1.2 s."""
     s.move(down=0.05 * s.swing(1.2, 0.25), turn=0.12 * s.swing(2.4))
-    open_ = 0.66 + 0.34 * s.swing(1.2)
+    open_ = 0.72 + 0.28 * s.swing(1.2)
     w, v = s.u.abs() / open_, s.v
     upper = turned(w - 0.25, v + 0.155, -0.55)
     lower = turned(w - 0.19, v - 0.195, 0.65)

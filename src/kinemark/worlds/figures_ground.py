@@ -25,7 +25,7 @@ METAL: Final[Rgb] = (0.74, 0.76, 0.80)
 TYRE: Final[Rgb] = (0.12, 0.12, 0.14)
 
 
-def _shadow(s: Sprite, ground: float, width: float, alpha: Tensor | float = 0.34) -> None:
+def _shadow(s: Sprite, ground: float, width: Tensor | float, alpha: Tensor | float = 0.34) -> None:
     s.backdrop(ellipse(s.u, s.v, (0.0, ground), (width, 0.055)), (0.04, 0.04, 0.08), alpha, softness=0.05)
 
 
@@ -145,9 +145,9 @@ def robot(s: Sprite) -> None:
     _shadow(s, 0.485, 0.30)
     for side in (-1.0, 1.0):
         lift = 0.045 * (side * step).clamp_min(0.0)
-        u = 0.115 * side + 0.05 * side * step
-        s.part(capsule(s.u, s.v, (0.105 * side, 0.22), (u, 0.40 - lift), s.fine(0.042)), METAL)
-        s.body(box(s.u, s.v, (u + 0.025, 0.452 - lift), (0.095, 0.042), 0.03), 0.72)
+        foot = 0.115 * side + 0.05 * side * step
+        s.part(capsule(s.u, s.v, (0.105 * side, 0.22), (foot, 0.40 - lift), s.fine(0.042)), METAL)
+        s.body(box(s.u, s.v, (foot + 0.025, 0.452 - lift), (0.095, 0.042), 0.03), 0.72)
     s.move(down=-0.015 * s.swing(1.0), turn=0.04 * step)
     s.part(capsule(s.u, s.v, (0.0, -0.36), (0.0, -0.44), s.fine(0.022)), METAL)
     s.part(circle(s.u, s.v, (0.0, -0.455), s.fine(0.046)), (1.0, 0.80, 0.25))

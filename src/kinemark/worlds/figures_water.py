@@ -1,7 +1,7 @@
 """What floats: how each figure is built of parts, and how it moves within itself.
 
-Coordinates as in `sprite`: origin in the middle, u to where it looks, v down, the larger side about 1. The water line is
-a little above half the figure's height (`motion.EXTENT`).
+Coordinates as in `sprite`: origin in the middle, u to where it looks, v down, the larger side about 1. The water line
+is a little above half the figure's height (`motion.EXTENT`).
 """
 
 from __future__ import annotations

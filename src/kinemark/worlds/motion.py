@@ -27,7 +27,7 @@ HORIZON: Final = 0.5
 SUBJECT_SIZE: Final = (0.21, 0.29, 0.40)
 #: How far it travels in `CLIP_SECONDS`, in the order of `spec.SPEEDS`.
 TRAVEL: Final = (0.15, 0.27, 0.42)
-#: By what factor it grows or shrinks in `CLIP_SECONDS` when it comes closer or goes away, in the order of `spec.SPEEDS`.
+#: By what factor it grows or shrinks in `CLIP_SECONDS` when it comes closer or goes away, in the same order.
 GROWTH: Final = (1.65, 1.90, 2.20)
 #: Width and height of a subject of size 1, in the order of `spec.KINDS`.
 EXTENT: Final = {

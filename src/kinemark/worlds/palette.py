@@ -1,7 +1,7 @@
 """Colours: of subjects, and of the light at every time of day.
 
-Shape suffixes: N frames, C channels (RGB in [0, 1]); a colour is kept as `[N, C, 1, 1]`, a quantity as `[N, 1, 1]`, ready
-to be broadcast over pixels.
+Shape suffixes: N frames, C channels (RGB in [0, 1]); a colour is kept as `[N, C, 1, 1]`, a quantity as `[N, 1, 1]`,
+ready to be broadcast over pixels.
 """
 
 from __future__ import annotations

@@ -54,9 +54,9 @@ class Rendered:
     """What `render` gives.
 
     `video_BTCHW`: RGB in [0, 1]. `subject_mask_BTHW`: how much of a pixel is subject, in [0, 1]. `state_BSTK`: for each
-    of two subjects (x, y, height, vx, vy); x and y of its middle in widths and heights of the picture from the top left,
-    height in heights, and its own velocity (before the camera moves) in widths and heights a second, whose larger
-    component is the direction it goes at that time. NaN where there is no subject.
+    of two subjects (x, y, height, vx, vy): its middle, in widths and heights from the top left of the picture; its
+    height, in heights; and its own velocity, before the camera moves, in widths and heights a second. The velocity says
+    which way it goes at that time (after a turn, the other way). NaN where there is no subject.
     """
 
     video_BTCHW: Tensor

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: How much a cloud cover greys the sky, how much it darkens it, and how much of the sun comes through;
 #: in the order of `spec.WEATHERS`.
-_GREYING: Final = (0.0, 0.40, 0.55, 0.42, 0.50)
-_DARKENING: Final = (1.0, 0.92, 0.74, 0.95, 0.95)
+_GREYING: Final = (0.0, 0.42, 0.50, 0.40, 0.30)
+_DARKENING: Final = (1.0, 0.92, 0.78, 0.97, 1.0)
 _SUN_SEEN: Final = (1.0, 0.85, 0.35, 0.45, 0.55)
 
 _SKY_BOTTOM: Final = 0.62
@@ -86,6 +86,11 @@ def _gradient(stage: Stage) -> None:
     height = height[:, None]
     upper = torch.lerp(light.sky_top, light.sky_middle, (height / _MIDDLE).clamp(0.0, 1.0))
     colour = torch.lerp(upper, light.sky_low, ((height - _MIDDLE) / (1.0 - _MIDDLE)).clamp(0.0, 1.0))
+    # A cover of cloud takes colour from the sky, and evens out what is left.
+    cover = by_weather(stage, _GREYING)[:, None]
+    even = torch.lerp(light.sky_middle, light.cloud, 0.5)
+    even = torch.lerp(even, luminance(even).expand_as(even), 0.6)
+    colour = torch.lerp(colour, even, cover) * by_weather(stage, _DARKENING)[:, None]
     stage.image_NCHW.copy_(colour.expand_as(stage.image_NCHW))
 
 
@@ -154,6 +159,5 @@ def _clouds(stage: Stage) -> None:
             torch.minimum(circle(u, v, (0.115, -0.04), 0.09), circle(u, v, (0.20, 0.0), 0.055)),
         )
         distance = torch.maximum(puffs, v - 0.022) * size
-        stage.fill(distance, grey, alpha=0.96)
-        under = torch.maximum(distance, -v * size - 0.012)
-        stage.fill(under, grey * 0.90, alpha=0.75, shadow=False)
+        underside = -v * size - 0.012
+        stage.fill(distance, stage.mixed(grey, grey * 0.92, underside), alpha=0.96)

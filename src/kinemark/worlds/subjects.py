@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """How to draw a kind, and the box that everything it does fits in, at size 1: from its middle sideways, up, down."""
+    """How to draw a kind, and the box that it never leaves, at size 1: from its middle sideways, up, down."""
 
     draw: Callable[[Sprite], None]
     aside: float
@@ -36,7 +36,7 @@ class Figure:
 
 #: In the order of `spec.KINDS`.
 FIGURES: Final = (
-    Figure(bird, 0.58, 0.52, 0.42),
+    Figure(bird, 0.64, 0.52, 0.42),
     Figure(balloon, 0.52, 0.58, 0.58),
     Figure(kite, 0.58, 0.64, 0.68),
     Figure(plane, 0.60, 0.38, 0.38),
@@ -47,7 +47,7 @@ FIGURES: Final = (
     Figure(dog, 0.60, 0.44, 0.48),
     Figure(train, 0.70, 0.76, 0.38),
     Figure(robot, 0.46, 0.56, 0.58),
-    Figure(sailboat, 0.58, 0.58, 0.58),
+    Figure(sailboat, 0.58, 0.66, 0.58),
     Figure(duck, 0.60, 0.46, 0.50),
     Figure(whale, 0.66, 0.66, 0.36),
 )

@@ -66,7 +66,7 @@ def lake_water(stage: Stage, hills_N1W: Tensor, shore_N1W: Tensor) -> None:
     for step, (drop, length) in enumerate(((0.10, 0.30), (0.19, 0.42), (0.30, 0.5), (0.43, 0.62))):
         x = stage.layer_x(0.6 + 0.1 * step) + stage.random(190 + step) + 0.02 * torch.sin(stage.time * 1.2 + step)
         along = torch.remainder(x, length * 1.7) - length * 0.85
-        half = 0.009 + 0.004 * step
+        half = 0.012 + 0.003 * step
         lens = (stage.y - stage.horizon - drop).abs() - half * (1.0 - (along / (0.5 * length)) ** 2).clamp_min(-2.0)
         stage.fill(lens, stage.tone((0.92, 0.97, 1.0), 0.3), alpha=0.5, shadow=False)
 

@@ -71,11 +71,12 @@ def snowfall(stage: Stage) -> None:
         row = y.floor()
         key = column + 5.0 * row
         draw = spread(key, stage.random(154 + step))
-        margin = 0.24
+        margin = 0.31
         u = (x - column - margin - (1 - 2 * margin) * draw) * cell
         v = (y - row - margin - (1 - 2 * margin) * spread(key, stage.random(156 + step), sequence=1)) * cell
         alpha = stage.blob(u * u + v * v, small + (large - small) * draw)
-        stage.tint(colour, (1.25 * alpha).clamp_max_(1.0))
+        # What is left of a flake at the border of its cell is cut off: no seams.
+        stage.tint(colour, (1.3 * alpha - 0.03).clamp_(0.0, 1.0))
 
 
 def paper_grain(stage: Stage) -> None:
