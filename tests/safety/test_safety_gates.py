@@ -52,7 +52,9 @@ def test_a_flash_or_a_broken_frame_is_not_released(frames):
     flashing = frames.repeat(3, axis=0)
     flashing[::2] = 255 - flashing[::2] // 8
     flashing[1::2] //= 8
-    assert decide(flashing, fps=24).deciding.gate == "flash"
+    refused = decide(flashing, fps=24).deciding
+    assert refused.gate == "flash"
+    assert refused.appeal == POLICY.appeal
     frames[4] = 0
     assert decide(frames).deciding.gate == "decode"
 

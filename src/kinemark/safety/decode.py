@@ -22,6 +22,8 @@ MAX_ROUGHNESS: Final = 0.75
 #: Scales at which noise is looked for: a decoder turns noise in its latents into blotches, not into single pixels.
 SCALES: Final = (1, 2, 4, 8)
 MIN_SIDE: Final = 16
+#: With fewer cells than this across, a picture is nothing but edges and looks rough.
+MIN_CELLS: Final = 24
 
 
 def judge_decode(frames_THWC: np.ndarray) -> Judgement:
@@ -61,7 +63,7 @@ def _frame_problem(frame_HWC: np.ndarray) -> str | None:
         return "is empty"
     for scale in SCALES:
         small_HW = _area_down(grey_HW, scale)
-        if min(small_HW.shape) >= MIN_SIDE and _roughness(small_HW) > MAX_ROUGHNESS:
+        if min(small_HW.shape) >= MIN_CELLS and _roughness(small_HW) > MAX_ROUGHNESS:
             return "is noise"
     return None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -99,9 +100,10 @@ def closed_world(frames_THWC: np.ndarray, fps: float) -> Judgement:  # noqa: ARG
 
 
 def _guarded(gate: str, stage: Stage, policy: Policy, judge: Callable[[], Judgement]) -> Judgement:
-    """A judgement, or the refusal of a gate that could not judge."""
+    """A judgement, or the refusal of a gate that could not judge. Every refusal says how to appeal."""
     try:
-        return judge()
+        judgement = judge()
+        return judgement if judgement.allow or judgement.appeal else replace(judgement, appeal=policy.appeal)
     except Exception as error:
         log.debug("gate %s failed", gate, exc_info=True)
         reason = f"The {gate} gate failed ({type(error).__name__}), so nothing is let through. Please report this."
