@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import Annotated
 
@@ -21,36 +20,25 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model on the rendered worlds. A run that was stopped goes on exactly where it was."""
-    from kinemark.data.manifest import require_manifest
     from kinemark.training.loop import STATE_FILE
-    from kinemark.training.loop import train as run
 
     if model != "spark":
         raise RequestError(f"cannot train {model!r}; spark can be trained")
-    if not (math.isfinite(minutes) and minutes > 0):
-        raise RequestError(f"minutes is {minutes}; give a number greater than 0")
     begun = (output / STATE_FILE).exists()
     if begun and not resume:
         raise RequestError(f"{output} holds a run; add --resume to go on with it, or choose another folder")
     if resume and not begun:
         raise RequestError(f"{output} holds no run to resume; leave out --resume to begin one")
-    require_manifest()
 
     import torch
 
-    from kinemark.training.observe import SheetObserver
     from kinemark.training.recipes import spark_cpu, spark_gpu
+    from kinemark.training.spark import train_spark
 
     recipe = spark_gpu() if torch.cuda.is_available() else spark_cpu()
     err().print(f"recipe {recipe.name}: {minutes:g} minutes into {output} (Ctrl-C keeps what was learnt)")
-    trainee = run(recipe, output, minutes=minutes, seed=seed, observe=SheetObserver())
-    facts = {
-        "recipe": recipe.name,
-        "out": str(output),
-        "steps": trainee.progress.step,
-        "tokens": trainee.progress.tokens,
-    }
+    weights = train_spark(recipe, output, minutes=minutes, seed=seed, report=err().print)
     if json:
-        print_json(facts)
+        print_json({"recipe": recipe.name, "out": str(output), "weights": str(weights)})
         return
-    out().print(f"{trainee.progress.step} steps in all; the newest contact sheet lies in {output}")
+    out().print(f"{weights}\nMeasure them: kinemark evaluate {weights}", soft_wrap=True)

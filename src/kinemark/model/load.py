@@ -77,14 +77,16 @@ KNOWN: Final[Mapping[str, Callable[[], Model]]] = {"spark": spark}
 
 
 def load_model(name: str) -> Model:
-    """Load a model by its name.
+    """Load a model by its name, or from a file of weights (`*.safetensors`) that training wrote.
 
     Raises:
         RequestError: there is no model of this name.
         FailureError: its weights are missing or damaged.
     """
+    if name.endswith(".safetensors"):
+        return read_model(Path(name), Path(name).stem)
     if name not in KNOWN:
-        raise RequestError(f"unknown model {name!r}; the models are: {', '.join(KNOWN)}")
+        raise RequestError(f"unknown model {name!r}; the models are: {', '.join(KNOWN)}, or a file of weights")
     return KNOWN[name]()
 
 

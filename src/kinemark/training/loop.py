@@ -6,7 +6,6 @@ Shape suffixes: B batch, F slots, C channels, H W latent size, L tokens, D width
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,12 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from kinemark.errors import RequestError
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import noised
 from kinemark.training.objective import SceneReadout, clean_loss, draw_sigma, readout_loss
 from kinemark.training.optim import Ema, learning_rate_factor, make_optimisers, set_learning_rates
-from kinemark.training.state import Trainee
+from kinemark.training.state import Trainee, require_minutes
 from kinemark.training.stream import Batch, Pool, build_pool, draw_batch, soften, step_generator
 
 if TYPE_CHECKING:
@@ -160,8 +158,7 @@ def train(
         RequestError: minutes are not a positive number.
         FailureError: the state in `out` does not fit the recipe.
     """
-    if not (math.isfinite(minutes) and minutes > 0):
-        raise RequestError(f"minutes is {minutes}; give a number greater than 0")
+    require_minutes(minutes)
     out.mkdir(parents=True, exist_ok=True)
     trainee = build_trainee(recipe, seed)
     if (out / STATE_FILE).exists():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kinemark.errors import FailureError
+from kinemark.errors import FailureError, RequestError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from kinemark.training.optim import Ema
+
+
+def require_minutes(minutes: float) -> None:
+    """Refuse a length of training that is not a positive number, with a RequestError."""
+    if not (math.isfinite(minutes) and minutes > 0):
+        raise RequestError(f"minutes is {minutes}; give a number greater than 0")
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from kinemark.data.manifest import require_manifest
-from kinemark.errors import FailureError, RequestError
+from kinemark.errors import FailureError
 from kinemark.model.autoencoder import PATCH, SCALE, SLOT_FRAMES, Upsampler, UpsamplerConfig, encode
 from kinemark.training.degrade import SyntheticFlaws
 from kinemark.training.optim import Ema, learning_rate_factor
@@ -273,8 +273,7 @@ def train_upsampler(
         RequestError: minutes are not a positive number, or the data may not be trained on.
         FailureError: there is no manifest of the training data that fits, or the state does not fit.
     """
-    if not (math.isfinite(minutes) and minutes > 0):
-        raise RequestError(f"minutes is {minutes}; give a number greater than 0")
+    require_minutes(minutes)
     manifest = require_manifest()
     out.parent.mkdir(parents=True, exist_ok=True)
     state_path = out.with_suffix(".state.pt")
