@@ -25,7 +25,7 @@ from kinemark.errors import FailureError
 from kinemark.model.autoencoder import PATCH, SCALE, SLOT_FRAMES, Upsampler, UpsamplerConfig, encode
 from kinemark.training.degrade import SyntheticFlaws
 from kinemark.training.optim import Ema, learning_rate_factor
-from kinemark.training.state import Progress
+from kinemark.training.state import Progress, require_minutes
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes, sample_scene
 
