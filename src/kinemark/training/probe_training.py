@@ -12,7 +12,6 @@ Shape suffixes: B batch, K the five frames, C channels, H W size, N cells, S sub
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import time
 from dataclasses import dataclass, fields, replace
@@ -23,15 +22,17 @@ from typing import TYPE_CHECKING, Final
 import torch
 import torch.nn.functional as F  # noqa: N812  the name everybody uses
 from einops import rearrange, repeat
+from torch import nn
 
 from kinemark.training.metrics import Share
+from kinemark.training.optim import learning_rate_factor, make_optimisers, set_learning_rates
 from kinemark.training.probe import (
     GLOBAL,
     LOOKS_AT,
     PER_SUBJECT,
     SIDE,
+    Found,
     Probe,
-    ProbeOutput,
     cell_centres,
     in_order,
     save_probe,
@@ -56,12 +57,14 @@ _NEEDS_TIME: Final = ("camera", "speed", "direction", "second_speed", "second_di
 #: What a mirror makes of a word.
 _MIRROR: Final = {"left": "right", "right": "left", "pan left": "pan right", "pan right": "pan left"}
 
-_BATCH: Final = 64
+_BATCH: Final = 32
 _POOL: Final = 3072
 #: How often a rendered clip is used, on average, before it leaves the pool.
 _USES: Final = 6
-_RATE: Final = 2e-3
-_WARM_STEPS: Final = 100
+_MATRIX_RATE: Final = 0.02
+_OTHER_RATE: Final = 2e-3
+#: Standard deviation, in widths of the picture, by which a close look misses the subject.
+_MISS: Final = 0.02
 #: Pixels along a side over which clips are averaged.
 _BLURS: Final = (1, 1, 3, 3, 5)
 #: Weight of the error of place, in widths of the picture, beside the cross-entropies.
@@ -175,23 +178,33 @@ def roughen(frames_BKCHW: Tensor) -> Tensor:
     return out
 
 
-def probe_loss(out: ProbeOutput, truth: Examples) -> Tensor:
-    """Cross-entropy of every attribute and of the subjects' places; two subjects are paired as fits the places best."""
+def probe_loss(probe: Probe, frames_BKCHW: Tensor, truth: Examples) -> Tensor:
+    """Cross-entropy of every attribute and of the subjects' places; two subjects are paired as fits the places best.
+
+    Half of the clips are looked at closely where the probe finds the subjects, half about where they are: that is how
+    it learns to recognise before it has learnt to find.
+    """
+    found = probe.find(frames_BKCHW, truth.seconds_B)
     codes_BSA = torch.stack([_subject_codes(truth, ordinal) for ordinal in ("", "second_")], dim=1)
-    place_loss_BP = torch.stack([_place_loss(out, truth, order) for order in ((0, 1), (1, 0))], 1)
-    single_B = codes_BSA[:, 1, 0] == ABSENT
-    swap_B = (place_loss_BP[:, 1] < place_loss_BP[:, 0]) & ~single_B
+    two_B = codes_BSA[:, 1, 0] != ABSENT
+    straight_B, crossed_B = (_place_loss(found, truth, order) for order in ((0, 1), (1, 0)))
+    swap_B = (crossed_B < straight_B) & two_B
     codes_BSA = torch.where(swap_B[:, None, None], codes_BSA.flip(1), codes_BSA)
-    loss = torch.where(swap_B, place_loss_BP[:, 1], place_loss_BP[:, 0]).mean()
+    place_BSKX = torch.where(swap_B[:, None, None, None], truth.place_BSKX.flip(1), truth.place_BSKX)
+    near_BSKX = place_BSKX.nan_to_num(0.5) + _MISS * torch.randn_like(place_BSKX)
+    trust_B111 = torch.rand(len(truth), 1, 1, 1) < 0.5
+    look_at_BSKX = torch.where(trust_B111, found.place_BSKX.detach(), near_BSKX)
+    subjects = probe.recognise(frames_BKCHW, truth.seconds_B, found, two_B, look_at_BSKX)
+    loss = torch.where(swap_B, crossed_B, straight_B).mean()
     for index, name in enumerate(PER_SUBJECT):
-        loss = loss + _cross_entropy(out.subjects[name].flatten(0, 1), codes_BSA[..., index].flatten())
+        loss = loss + _cross_entropy(subjects[name].flatten(0, 1), codes_BSA[..., index].flatten())
     for name in GLOBAL:
-        loss = loss + _cross_entropy(out.whole[name], truth.codes_BA[:, COLUMN[name]])
-    return loss + _cross_entropy(out.whole["count"], 1 - single_B.long())
+        loss = loss + _cross_entropy(found.logits[name], truth.codes_BA[:, COLUMN[name]])
+    return loss + _cross_entropy(found.logits["count"], two_B.long())
 
 
 def train_probe(minutes: float, seed: int = 0, report: Callable[[str], None] = print) -> Probe:
-    """Train a probe from scratch; the learning rate falls as a cosine of the time spent.
+    """Train a probe from scratch: Muon, and a learning rate that falls over the second half of the time.
 
     Args:
         minutes: of processor time, so that a busy machine takes longer and learns the same.
@@ -200,21 +213,20 @@ def train_probe(minutes: float, seed: int = 0, report: Callable[[str], None] = p
     """
     torch.manual_seed(seed)
     probe = Probe()
-    optimiser = torch.optim.AdamW(probe.parameters(), lr=_RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    readers = [probe.heat, probe.read_whole, probe.read_what, probe.read_moves]
+    hidden = nn.ModuleList(module for module in probe.children() if module not in readers)
+    optimisers = make_optimisers(hidden, readers, matrix_lr=_MATRIX_RATE, other_lr=_OTHER_RATE)
     pool = Pool(random.Random(seed))
     start, step = time.process_time(), 0
     while (share := (time.process_time() - start) / (60 * minutes)) < 1:
-        rate = _RATE * min(1.0, (step + 1) / _WARM_STEPS) * 0.5 * (1 + math.cos(math.pi * share))
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(optimisers, learning_rate_factor(step, share, decay=0.5))
         truth = mirrored(pool.draw(_BATCH))
-        frames = roughen(truth.frames_BKCHW.float() / 255)
-        out = probe(frames, truth.seconds_B, pairs_B=truth.codes_BA[:, COLUMN["second_subject"]] != ABSENT, jitter=0.02)
-        loss = probe_loss(out, truth)
-        optimiser.zero_grad(set_to_none=True)
+        loss = probe_loss(probe, roughen(truth.frames_BKCHW.float() / 255), truth)
+        probe.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         torch.nn.utils.clip_grad_norm_(probe.parameters(), 5.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         if step % 100 == 0:
             report(f"step {step}, {share:.0%} of the time, loss {loss.item():.3f}")
         step += 1
@@ -252,7 +264,7 @@ def _subject_codes(truth: Examples, ordinal: str) -> Tensor:
     return truth.codes_BA[:, [COLUMN[f"{ordinal}{name}"] for name in PER_SUBJECT]]
 
 
-def _place_loss(out: ProbeOutput, truth: Examples, order: tuple[int, int]) -> Tensor:
+def _place_loss(found: Found, truth: Examples, order: tuple[int, int]) -> Tensor:
     """How badly the subjects, taken in this order, are found: `[B]`; one that is not there costs nothing."""
     target_BSKX = truth.place_BSKX[:, order, ...]
     there_BSK = target_BSKX.isfinite().all(dim=-1)
@@ -260,10 +272,9 @@ def _place_loss(out: ProbeOutput, truth: Examples, order: tuple[int, int]) -> Te
     width_BSK1 = (0.3 * truth.height_BSK[:, order, ...].nan_to_num(0.2)).clamp(min=0.04)[..., None]
     distance_BSKN = (target_BSKX[..., None, :] - cell_centres(target_BSKX.device)).square().sum(dim=-1)
     target_BSKN = (-distance_BSKN / (2 * width_BSK1.square())).softmax(dim=-1)
-    found = -(target_BSKN * out.heat_BSKN).sum(dim=-1) + _PLACE_WEIGHT * (out.place_BSKX - target_BSKX).abs().sum(
-        dim=-1
-    )
-    return (found * there_BSK).sum(dim=(1, 2)) / there_BSK.sum(dim=(1, 2)).clamp(min=1)
+    loss_BSK = -(target_BSKN * found.heat_BSKN).sum(dim=-1)
+    loss_BSK = loss_BSK + _PLACE_WEIGHT * (found.place_BSKX - target_BSKX).abs().sum(dim=-1)
+    return (loss_BSK * there_BSK).sum(dim=(1, 2)) / there_BSK.sum(dim=(1, 2)).clamp(min=1)
 
 
 def _cross_entropy(logits_NV: Tensor, code_N: Tensor) -> Tensor:

@@ -48,8 +48,8 @@ def write_page(report: Report, folder: Path) -> Path:
 
 def _bars(report: Report) -> list[Bar]:
     groups = {"": report.adherence, "held out: ": report.held_out, "apart: ": report.apart}
-    named = [(prefix + name, share) for prefix, group in groups.items() for name, share in group.items()]
-    return [Bar(_words(name), share.rate, *share.interval) for name, share in named]
+    named = [(prefix + _words(name), share) for prefix, group in groups.items() for name, share in group.items()]
+    return [Bar(name, share.rate, *share.interval) for name, share in named]
 
 
 def _head(report: Report) -> str:
@@ -114,9 +114,9 @@ def _limits_section(report: Report) -> str:
     listed = ", ".join(f"{_words(name)} {rate:.2%}" for name, rate in report.ceilings.items() if rate < USABLE)
     text = (
         "## How it was read\n\nA probe, a small network trained on rendered scenes, reads each attribute. Only what "
-        f"it reads right in at least {USABLE:.1%} of fresh renders is reported. It has learnt from the same renderer as "
-        "the model: it says whether a clip shows what was asked, in the way of these worlds, and not whether it is "
-        "beautiful."
+        f"it reads right in at least {USABLE:.1%} of fresh renders is reported. It has learnt from the renderer that "
+        "the model has learnt from: it says whether a clip shows what was asked in the way of these worlds, and not "
+        "whether it is beautiful."
     )
     return text + (f" Not reported, with the probe's own share: {listed}." if listed else "")
 
