@@ -30,6 +30,7 @@ from kinemark.provenance.grid import GRID
 from kinemark.provenance.keys import load_keys
 from kinemark.provenance.ledger import Entry, Ledger
 from kinemark.provenance.release import READ_FRAMES
+from kinemark.settings import load_settings
 
 if TYPE_CHECKING:
     from kinemark.data.video import Frames
@@ -108,8 +109,12 @@ class Verification:
         }
 
 
-def verify(path: Path | str, settings: Settings) -> Verification:
+def verify(path: Path | str, settings: Settings | None = None) -> Verification:
     """Look at a video or a picture for every signal.
+
+    Args:
+        path: the file.
+        settings: where keys, ledger and added roots are; by default as the environment says.
 
     Raises:
         RequestError: the file is missing, empty, damaged, or neither video nor picture.
@@ -117,6 +122,7 @@ def verify(path: Path | str, settings: Settings) -> Verification:
     """
     path = Path(path)
     frames_THWC, is_video = _frames(path)
+    settings = settings or load_settings()
     keys = load_keys(settings.keys_dir)
     roots = {THIS: keys.root_pem} if keys else {}
     credentials = read_credentials(path, roots | _operators(settings))
