@@ -205,7 +205,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
         ) from error
     with container:
         if not container.streams.video:
-            kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
+            kinds = sorted(str(stream.type) for stream in container.streams) or ["nothing"]
             raise RequestError(f"{path} has no picture track (it holds: {', '.join(kinds)}); give a file with video.")
         kind, suffix = _kind(container), path.suffix.lower()
         if suffix in (VIDEO_SUFFIXES if kind == "image" else IMAGE_SUFFIXES):
@@ -249,7 +249,8 @@ def _rgb(frame: av.VideoFrame, size: tuple[int, int] | None) -> Frames:
     else:
         height, width = size if turns % 2 == 0 else size[::-1]
         image = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA").to_ndarray()
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    pixels = np.asarray(image, np.uint8)
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 
 
 def _thinned(path: Path, frames: Iterator[Frames], max_frames: int | None) -> tuple[list[Frames], int]:
@@ -296,6 +297,7 @@ def _require_whole_boxes(path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    return (os.strerror(error.errno) if isinstance(error, OSError) and 0 < (error.errno or 0) < 200 else None) or (
-        getattr(error, "strerror", None) or str(error)
-    )
+    number = error.errno if isinstance(error, OSError) else None
+    if number is not None and 0 < number < 200:  # larger ones are FFmpeg's own
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or str(error)

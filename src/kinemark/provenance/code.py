@@ -34,7 +34,7 @@ def encode(message: NDArray[np.uint8]) -> NDArray[np.uint8]:
     padded = np.concatenate([np.zeros(MEMORY, np.uint8), message, np.zeros(MEMORY, np.uint8)])
     window = np.lib.stride_tricks.sliding_window_view(padded, MEMORY + 1)[:, ::-1]
     taps = np.array([[generator >> (MEMORY - i) & 1 for i in range(MEMORY + 1)] for generator in GENERATORS])
-    return ((window @ taps.T) % 2).astype(np.uint8).reshape(-1)
+    return np.asarray((window @ taps.T) % 2, np.uint8).reshape(-1)
 
 
 def decode(soft: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -73,7 +73,7 @@ def distance(one: bytes, other: bytes) -> int:
 def distances(one: bytes, others: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Hamming distances of one hash to many [N, bytes]."""
     different = np.bitwise_xor(np.frombuffer(one, np.uint8)[None], others)
-    return _ONES[different].sum(axis=1, dtype=np.int64)
+    return np.asarray(_ONES[different].sum(axis=1), np.int64)
 
 
 def _hash(picture_SS: NDArray[np.float32]) -> bytes:

@@ -24,14 +24,14 @@ def area_matrix(cells: int, length: int) -> NDArray[np.float32]:
     edges = np.arange(cells + 1) * length / cells
     pixel = np.arange(length)
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    return (np.maximum(overlap, 0) * cells / length).astype(np.float32)
+    return np.asarray(np.maximum(overlap, 0) * cells / length, np.float32)
 
 
 @lru_cache(maxsize=16)
 def linear_matrix(length: int, cells: int) -> NDArray[np.float32]:
     """Linear interpolation matrix [length, cells] from cell centres to pixel centres."""
     position = np.clip((np.arange(length) + 0.5) * cells / length - 0.5, 0, cells - 1)
-    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells))).astype(np.float32)
+    return np.asarray(np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells))), np.float32)
 
 
 @lru_cache(maxsize=16)
@@ -39,7 +39,7 @@ def gaussian_matrix(length: int, sigma: float) -> NDArray[np.float32]:
     """Blurring matrix [length, length]; `sigma` in pixels; rows sum to 1, also at the border."""
     index = np.arange(length)
     weight = np.exp(-0.5 * ((index[:, None] - index[None, :]) / sigma) ** 2)
-    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True), np.float32)
 
 
 @lru_cache(maxsize=16)

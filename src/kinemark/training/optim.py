@@ -67,11 +67,13 @@ class Muon(torch.optim.Optimizer):
     def _step_stack(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         updates = []
         for parameter in parameters:
+            gradient = parameter.grad
+            assert gradient is not None
             state = self.state[parameter]
             if not state:
                 state["momentum"] = torch.zeros_like(parameter)
-            momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-            updates.append(parameter.grad.lerp(momentum, group["momentum"]))
+            momentum = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+            updates.append(gradient.lerp(momentum, group["momentum"]))
         rows, columns = parameters[0].shape
         scale = max(1.0, rows / columns) ** 0.5
         for parameter, update in zip(parameters, orthogonalise(torch.stack(updates)), strict=True):

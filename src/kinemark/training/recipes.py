@@ -83,8 +83,8 @@ def _scales(sizes: tuple[tuple[int, int], ...], shares: tuple[float, ...], noise
     return tuple(Scale(size, share, noise) for size, share in zip(sizes, shares, strict=True))
 
 
-#: Coarse pictures cost a quarter of the tokens. The scene is decided there, and close to pure noise: large flat areas and
-#: a slot's four frames still show their colours at sigma 0.9, and what can be seen is not learnt from the text ...
+#: Coarse pictures cost a quarter of the tokens. The scene is decided there, and close to pure noise: large flat areas
+#: and a slot's four frames still show their colours at sigma 0.9, and what can be seen is not learnt from the text ...
 _COARSE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix(mean=2.0, std=1.3))
 #: ... and fine ones take over below sigma 0.6 or so (`sampling.coarse`), so that is where they train most.
 _FINE = _scales(((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(mean=0.0))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from kinemark.model.transformer import Transformer
     from kinemark.training.optim import Ema
 
 
@@ -63,7 +64,7 @@ class Progress:
 class Trainee:
     """The modules of a run with their optimisers, their average, and its progress."""
 
-    transformer: nn.Module
+    transformer: Transformer
     readout: nn.Module
     optimisers: list[torch.optim.Optimizer]
     ema: Ema

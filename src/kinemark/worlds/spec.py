@@ -9,7 +9,6 @@ Shape suffixes: B batch, A attribute (the order of `ATTRIBUTES`).
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ import torch
 from kinemark.worlds.held_out import load_held_out
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Sequence
 
     from torch import Tensor

@@ -214,7 +214,8 @@ class Teller:
 
     def _clause(self, subject: Subject, ordinal: str, form: str, where: str) -> str:
         speed = self._says(f"{ordinal}speed")
-        adverb, adjective, verbs = "", "", ()
+        adverb, adjective = "", ""
+        verbs: tuple[str, ...] = ()
         if speed:
             chance = self.rng.random()
             verbs = lexicon.SPEED_VERBS[subject.speed] if chance < 0.2 else ()
