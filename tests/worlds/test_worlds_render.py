@@ -115,7 +115,7 @@ def test_a_wider_picture_shows_more_and_stretches_nothing() -> None:
     square, wide = (
         render(batch_scenes([scene]), torch.zeros(1, 1), size).subject_mask_BTHW[0, 0] for size in ((64, 64), (64, 128))
     )
-    assert square.sum() == pytest.approx(wide.sum(), rel=0.02)
+    assert square.sum().item() == pytest.approx(wide.sum().item(), rel=0.02)
 
 
 def test_absent_subjects_have_no_state() -> None:

@@ -65,9 +65,9 @@ def test_the_drawn_subject_goes_the_way_it_is_said_to(direction: str) -> None:
 
 @pytest.mark.parametrize("speed", SPEEDS)
 def test_travel_is_at_least_an_eighth_of_the_height(speed: str) -> None:
-    for kind, direction in itertools.product(KINDS, ("left", "right")):
-        state = tracks([scene_with(kind, speed=speed, direction=direction)])
-        assert (state[0, -1, 0] - state[0, 0, 0]).abs() >= 8 / 64
+    pairs = itertools.product(KINDS, ("left", "right"))
+    state = tracks([scene_with(kind, speed=speed, direction=direction) for kind, direction in pairs], fps=0.25)
+    assert ((state[:, -1, 0] - state[:, 0, 0]).abs() >= 8 / 64).all()
 
 
 def test_faster_is_farther_and_larger_is_larger() -> None:
@@ -94,11 +94,11 @@ def test_states_and_pictures_agree() -> None:
 def test_velocities_are_the_derivative_of_positions() -> None:
     scenes = [
         scene_with(kind, direction=direction, speed=speed, seed=3)
-        for kind, direction, speed in itertools.product(("bird", "dog", "whale"), DIRECTIONS, SPEEDS)
+        for kind, direction, speed in itertools.product(("bird", "whale"), DIRECTIONS, ("slow", "fast"))
     ]
-    state = tracks(scenes, fps=32.0)
-    slope = state[:, 1:, :2].diff(dim=1) * 32.0
-    torch.testing.assert_close(slope, 0.5 * (state[:, 1:-1, 3:] + state[:, 2:, 3:]), atol=5e-3, rtol=0)
+    state = tracks(scenes, seconds=1.0, fps=16.0)
+    slope = state[:, :, :2].diff(dim=1) * 16.0
+    torch.testing.assert_close(slope, 0.5 * (state[:, :-1, 3:] + state[:, 1:, 3:]), atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("aspect", [(64, 64), (64, 114), (114, 64)])

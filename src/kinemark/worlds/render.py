@@ -26,7 +26,7 @@ from kinemark.worlds.motion import CLIP_SECONDS, EXTENT, HORIZON, ZOOM_PIVOT, Ca
 from kinemark.worlds.noise import draws
 from kinemark.worlds.palette import Light, light_between, vivid
 from kinemark.worlds.scenery import SETTINGS_PAINTED, SUN_LIFT
-from kinemark.worlds.sky import paint_sky
+from kinemark.worlds.sky import DAYLIGHT, paint_sky
 from kinemark.worlds.spec import KINDS, LOOKS, SETTINGS, WEATHERS, SceneBatch
 from kinemark.worlds.stage import Stage, View
 from kinemark.worlds.subjects import Placed, paint_subjects
@@ -202,7 +202,12 @@ def _view(frames: _Frames, size: tuple[int, int], aspect: float) -> View:
     lift = torch.tensor(SUN_LIFT, device=device)[frames.setting][:, None, None]
     neon = frames.look == LOOKS.index("neon")
     lifted = light.sun_height + lift * (1.0 - (light.sun_height / 0.385).clamp(0.0, 1.0))
-    light = replace(light, sun_height=torch.where(light.sun_height > 0.0, lifted, light.sun_height))
+    daylight = torch.tensor(DAYLIGHT, device=device)[frames.weather][:, None, None, None]
+    light = replace(
+        light,
+        sun_height=torch.where(light.sun_height > 0.0, lifted, light.sun_height),
+        sunshine=light.sunshine * daylight,
+    )
     return View(
         draws_NR=frames.draws,
         time_N11=frames.time[:, None, None],

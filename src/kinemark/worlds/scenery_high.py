@@ -17,7 +17,6 @@ from kinemark.worlds.scenery_land import ground
 from kinemark.worlds.shapes import box, circle, ellipse
 
 if TYPE_CHECKING:
-
     from kinemark.worlds.palette import Rgb
     from kinemark.worlds.stage import Stage
 

@@ -16,7 +16,6 @@ from kinemark.worlds.plants import palm, pines, reeds
 from kinemark.worlds.water import glitter, lake_water, sea_water
 
 if TYPE_CHECKING:
-
     from kinemark.worlds.stage import Stage
 
 _GROUND_TOP: Final = 0.40

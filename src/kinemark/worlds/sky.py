@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from kinemark.worlds.stage import Stage
 
-#: How much a cloud cover greys the sky, how much it darkens it, and how much of the sun comes through;
-#: in the order of `spec.WEATHERS`.
-_GREYING: Final = (0.0, 0.42, 0.50, 0.40, 0.30)
+# What a cloud cover does, in the order of `spec.WEATHERS`: how much it greys the sky, how much it darkens the sky, how
+# bright it leaves the scenery, how much of the sun comes through.
+_GREYING: Final = (0.0, 0.46, 0.50, 0.40, 0.30)
 _DARKENING: Final = (1.0, 0.92, 0.78, 0.97, 1.0)
+DAYLIGHT: Final = (1.0, 0.86, 0.84, 0.94, 1.0)
 _SUN_SEEN: Final = (1.0, 0.85, 0.35, 0.45, 0.55)
 
 _SKY_BOTTOM: Final = 0.62
@@ -89,7 +90,7 @@ def _gradient(stage: Stage) -> None:
     # A cover of cloud takes colour from the sky, and evens out what is left.
     cover = by_weather(stage, _GREYING)[:, None]
     even = torch.lerp(light.sky_middle, light.cloud, 0.5)
-    even = torch.lerp(even, luminance(even).expand_as(even), 0.6)
+    even = torch.lerp(even, luminance(even).expand_as(even), 0.4)
     colour = torch.lerp(colour, even, cover) * by_weather(stage, _DARKENING)[:, None]
     stage.image_NCHW.copy_(colour.expand_as(stage.image_NCHW))
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _OUTLINE: Final = 0.0156
 #: Half of the finest stroke that is drawn: six pixels of a picture 256 high are its whole width.
 _FINEST: Final = 0.0117
+#: Luminances below and above which a colour counts as black or white, and gets an outline of the other kind.
+_BLACK: Final = 0.1
+_WHITE: Final = 0.9
 _NEON_BODY: Final = 0.62
 _PAPER_SHADOW: Final = (0.012, 0.03, 0.4)  # offset, reach, strength
 _NEON_GLOW: Final = (0.07, 0.55)  # reach, strength
@@ -141,9 +144,9 @@ class Sprite:
     def _outline_colour(self) -> Tensor:
         """Dark for most colours, pale around black, grey around white, a glowing tube in neon."""
         bright = luminance(self.pose.colour)
-        shade = torch.where(bright < 0.02, 0.78, torch.where(bright > 0.9, 0.30, 0.0))
+        shade = torch.where(bright < _BLACK, 0.78, torch.where(bright > _WHITE, 0.30, 0.0))
         outline = torch.where(shade > 0.0, shade, self.pose.colour * 0.38) * self.pose.light
-        tube = vivid(torch.where(bright < 0.02, 0.6, self.pose.colour))
+        tube = vivid(torch.where(bright < _BLACK, 0.6, self.pose.colour))
         return torch.where(self.pose.neon[:, None], tube, outline)
 
     def _with_backdrop(self, image: Tensor, alpha: Tensor, mask: Tensor, away: Tensor) -> Painted:
