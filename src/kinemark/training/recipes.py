@@ -58,7 +58,7 @@ class Recipe:
     text_dropout: float = 0.1
     subject_emphasis: float = 3.0
     readout: float = 0.05
-    matrix_lr: float = 1e-2
+    matrix_lr: float = 6e-3
     other_lr: float = 2e-3
     ema: float = 0.998
     pool_size: int = 8192
@@ -98,7 +98,7 @@ def spark_cpu() -> Recipe:
     return Recipe(
         name="spark_cpu",
         config=spark(),
-        stages=(Stage(3e6, _COARSE), Stage(float("inf"), (*_COARSE, *_FINE))),
+        stages=(Stage(2e6, _COARSE), Stage(float("inf"), (*_COARSE, *_FINE))),
     )
 
 
