@@ -153,6 +153,7 @@ def test_quality_tells_blur_noise_and_flicker_apart():
     assert measure(truth[:, :1] + 0.1, truth[:, :1]).flicker == 0
 
 
+@pytest.mark.slow
 def test_learning_lowers_the_loss():
     run = UpsamplerRun(replace(TINY, lr=5e-3), seed=0)
     run.progress.begin_cycle(1000)
@@ -170,6 +171,7 @@ def test_learning_lowers_the_loss():
     assert loss() < 0.95 * before
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_what_an_unbroken_one_does(tmp_path):
     def fresh():
         run = UpsamplerRun(TINY, seed=1)

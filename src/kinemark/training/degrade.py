@@ -44,7 +44,7 @@ class SyntheticFlaws:
     Each clip draws its own strength of every flaw, from 0 up to the value here (in latent units; pixels are half).
     """
 
-    offset: float = 0.10
+    offset: float = 0.06
     softness: float = 1.0
     noise: float = 0.06
 

@@ -51,12 +51,12 @@ class UpsamplerRecipe:
     slots: int = 2
     pool_steps: int = 50
     #: Crops in a step, and their side.
-    crops: int = 8
+    crops: int = 6
     crop: int = 24
     #: Share of the crops that come from degraded latents.
     degraded: float = 0.6
-    lr: float = 2e-3
-    ema: float = 0.995
+    lr: float = 3e-3
+    ema: float = 0.99
     #: Weights of the loss: pixels, edges (spatial differences), and temporal differences over the whole crop.
     pixel: float = 0.45
     edge: float = 0.45
