@@ -16,7 +16,7 @@ class Recorder:
     def __init__(self, value=0.25):
         self.value, self.asked = value, []
 
-    def __call__(self, x, sigma, text_BLD, **rest):  # noqa: ARG002
+    def __call__(self, x, sigma, text_BLD, **rest):
         self.asked.append((tuple(x.shape[-2:]), float(sigma.max()), rest.get("write", False)))
         return velocity_from_clean(x, torch.full_like(x, self.value), per_slot(sigma))
 
