@@ -70,6 +70,15 @@ def test_no_generator_is_advanced() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_pictures_can_be_trained_on() -> None:
+    rendered = render(batch_scenes(scenes_over(2)), torch.zeros(2, 1), (16, 16))
+    weight = torch.ones(1, requires_grad=True)
+    loss = (rendered.video_BTCHW * weight).mean() + (rendered.subject_mask_BTHW * weight).mean()
+    loss = loss + (rendered.state_BSTK.nan_to_num() * weight).mean()
+    loss.backward()
+    assert weight.grad is not None
+
+
 def test_the_seed_moves_what_the_scene_does_not_name() -> None:
     scene = Scene("meadow", "noon", "clear", (Subject("dog", "red"),), seed=1)
     other = Scene("meadow", "noon", "clear", (Subject("dog", "red"),), seed=2)
