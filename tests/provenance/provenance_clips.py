@@ -35,12 +35,12 @@ def sunset(frames=13, height=256, width=256):
     return clip.clip(0, 255).round().astype(np.uint8)
 
 
-def texture(frames=13, height=256, width=256, seed=5):
+def texture(frames=17, height=256, width=256, seed=5):
     """A pan over a 1/f texture: the hardest picture to read a mark from."""
     noise = np.fft.rfft2(np.random.default_rng(seed).standard_normal((height + 64, width + 64)))
     fall = np.hypot(np.fft.fftfreq(height + 64)[:, None], np.fft.rfftfreq(width + 64)[None])
     plane = np.fft.irfft2(noise / np.maximum(fall, 0.003))
-    plane = plane / plane.std() * 40 + 120
+    plane = plane / plane.std() * 25 + 120
     shifts = [2 * t for t in range(frames)]
     grey = np.stack([plane[s : s + height, s // 2 : s // 2 + width] for s in shifts])
     return np.stack([grey, grey * 0.9 + 10, grey * 0.8], axis=-1).clip(0, 255).round().astype(np.uint8)

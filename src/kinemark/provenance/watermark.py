@@ -49,10 +49,8 @@ CHECK_BITS = 32
 PRESENCE_LIMIT = 1e-9
 """Chance under the null hypothesis below which `WatermarkFinding.present` says that some mark of this key is there."""
 
-STRENGTH = 1.45
-"""Amplitude of the pattern in 8-bit steps, before the mask."""
-MASK_FLOOR, MASK_SLOPE, MASK_CEILING = 0.6, 1 / 6, 3.0
-"""Mask = clip(floor + slope * local standard deviation, floor, ceiling): less in flat parts, more in texture."""
+MASK_FLOOR, MASK_SLOPE, MASK_EDGE, MASK_CEILING = 0.85, 1.0, 0.2, 3.5
+"""Amplitude in 8-bit steps = min(floor + slope * texture + edge * detail, ceiling): more where it hides."""
 MAX_RMS = 1.93
 """Largest root mean square of the change to one frame, in 8-bit steps: 42.4 dB."""
 
@@ -121,20 +119,18 @@ def detect(frames_THWC: Frames, key: bytes) -> WatermarkFinding:
     _require_frames(frames_THWC)
     spectrum_GG = _spectrum(frames_THWC)
     carriers = _carriers(key)
-    candidates = 0
-    best_chi2, found = 0.0, None
-    for orientation, turned_GG in _orientations(spectrum_GG):
+    best_chi2, candidates = 0.0, 0
+    payload, agreement, orientation = None, None, None
+    for name, turned_GG in _orientations(spectrum_GG):
         candidates += 1
         soft_M, chi2 = carriers.correlate(turned_GG)
         best_chi2 = max(best_chi2, chi2)
         payload = _read(soft_M, key)
-        if payload is not None and found is None:
+        if payload is not None:
             word_M = 1.0 - 2.0 * _codeword(payload, key)
-            found = (payload, float(np.mean(np.sign(soft_M) == word_M)), orientation)
-            best_chi2 = chi2
+            best_chi2, agreement, orientation = chi2, float(np.mean(np.sign(soft_M) == word_M)), name
             break
     p_value = min(1.0, candidates * _chi2_tail(best_chi2, code.coded_length(ID_BITS + CHECK_BITS)))
-    payload, agreement, orientation = found or (None, None, None)
     return WatermarkFinding(
         payload=payload,
         present=payload is not None or p_value < PRESENCE_LIMIT,
@@ -205,7 +201,7 @@ def _carriers(key: bytes) -> _Carriers:
     row, column = row[(row >= AXIS) & (column >= AXIS)], column[(row >= AXIS) & (column >= AXIS)]
     stream = hashlib.shake_256(b"kinemark watermark carriers 1" + key).digest(9 * len(row))
     order = np.argsort(np.frombuffer(stream[: 8 * len(row)], ">u8"), kind="stable")
-    sign = 1.0 - 2.0 * (np.frombuffer(stream[8 * len(row) :], np.uint8) & 1)
+    sign = 1.0 - 2.0 * (np.frombuffer(stream[8 * len(row) :], np.uint8) & 1).astype(np.float64)
     bit = np.empty(len(row), np.int64)
     bit[order] = np.arange(len(row)) % code.coded_length(ID_BITS + CHECK_BITS)
     return _Carriers(row=row, column=column, bit=bit, sign=sign)
@@ -218,17 +214,29 @@ def _pattern(payload: int, key: bytes, height: int, width: int) -> Array:
     spectrum_GG[carriers.row, carriers.column] = carriers.sign * (1.0 - 2.0 * _codeword(payload, key)[carriers.bit])
     used = int(RING[1]) + 1
     pattern_HW = dct_matrix(used, height).T @ spectrum_GG[:used, :used] @ dct_matrix(used, width)
-    return (pattern_HW / pattern_HW.std()).astype(np.float32)
+    scaled_HW: Array = (pattern_HW / pattern_HW.std()).astype(np.float32)
+    return scaled_HW
 
 
 def _mask(luma_THW: Array) -> Array:
-    """How strong the mark may be at every pixel [T, H, W], from the local contrast on a grid of 64 x 64 cells."""
+    """How strong the mark may be at every pixel [T, H, W], from the detail on a grid of 64 x 64 cells.
+
+    Detail is a cell's deviation without that of a smooth ramp (slope^2 / 12 for each axis), so a sky's gradient counts
+    as flat. Texture is the least detail among a cell and its eight neighbours: a busy surface hides the mark, the flat
+    sides of a sharp edge hardly do.
+    """
     height, width = luma_THW.shape[1:]
-    down_h, down_w = area_matrix(_MASK_GRID, height), area_matrix(_MASK_GRID, width)
-    mean = down_h @ luma_THW @ down_w.T
-    deviation = np.sqrt(np.maximum(down_h @ (luma_THW * luma_THW) @ down_w.T - mean * mean, 0))
-    cells = np.clip(MASK_FLOOR + MASK_SLOPE * deviation, MASK_FLOOR, MASK_CEILING) * np.float32(STRENGTH)
-    return linear_matrix(height, _MASK_GRID) @ cells @ linear_matrix(width, _MASK_GRID).T
+    down_h, down_w = area_matrix(_MASK_GRID, height), area_matrix(_MASK_GRID, width).T
+    mean = down_h @ luma_THW @ down_w
+    slope_y, slope_x = np.gradient(mean, axis=(1, 2))
+    variance = down_h @ np.square(luma_THW) @ down_w - mean * mean - (slope_y * slope_y + slope_x * slope_x) / 12
+    detail = np.sqrt(np.maximum(variance, 0))
+    around = np.pad(detail, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = np.minimum(np.minimum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
+    texture = np.minimum(np.minimum(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
+    cells = np.minimum(MASK_FLOOR + MASK_SLOPE * texture + MASK_EDGE * detail, MASK_CEILING).astype(np.float32)
+    strength_THW: Array = linear_matrix(height, _MASK_GRID) @ cells @ linear_matrix(width, _MASK_GRID).T
+    return strength_THW
 
 
 # --- detection --------------------------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 """The probe: a small network, trained on rendered truth, that reads every attribute of a scene from a clip.
 
-It looks at five frames spread evenly over the clip. A trunk sees them stacked in channels, reads what belongs to the
-whole picture, and finds each subject in each frame (a softmax over 16x16 cells); crops around its first, middle and
-last place say what the subject is; its track says how it moves. `training.probe_training` trains it; the
-header of the weights says how often each attribute is read right on fresh renders, and what is read worse than
-`USABLE` may not be reported.
+It looks at five frames spread evenly over the clip: at each by itself and at how it differs from their mean, then at
+all of them together. So it reads what belongs to the whole picture, and finds each subject in each frame (a softmax
+over 16x16 cells). Crops around a subject's first, middle and last place say what it is, its track how it moves.
+
+`training.probe_training` trains it. The header of the weights says how often each attribute is read right on fresh
+renders; what is read worse than `USABLE` may not be reported.
 
 Shape suffixes: B batch, M subjects of all clips, T pixel frames, K the five frames (or those of them that are looked at
 closely), C channels, H W size, N cells, X (x, y), S subjects, D features, V values.
@@ -74,7 +75,7 @@ class Conv(nn.Module):
     def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1) -> None:
         super().__init__()
         self.shape = (outputs, inputs, side, side)
-        self.stride, self.padding = stride, (side - 1) // 2
+        self.stride, self.padding = stride, (side - stride + 1) // 2
         self.weight = nn.Parameter(torch.randn(outputs, inputs * side * side) * (inputs * side * side) ** -0.5)
         self.norm = nn.BatchNorm2d(outputs)
 
@@ -104,11 +105,12 @@ class Probe(nn.Module):
 
     def __init__(self, width: int = 80, close_width: int = 96, hidden: int = 128) -> None:
         super().__init__()
-        self.fine = Conv(LOOKS_AT * 3, 32, 4, stride=2)
-        self.middle = nn.Sequential(nn.ReLU(), Conv(32, 64, 3, stride=2))
-        self.deep = nn.Sequential(nn.ReLU(), Conv(64, width, 3, stride=2), Residual(width), Residual(width))
-        self.lift = Conv(width, 64, 1)
-        self.heat = nn.Conv2d(64, MAX_SUBJECTS * LOOKS_AT, 3, padding=1)
+        self.each = nn.Sequential(Conv(6, 32, 4, stride=4), Residual(32))
+        self.together = nn.Sequential(
+            nn.ReLU(), Conv(32 * LOOKS_AT, width, 3, stride=2), Residual(width), Residual(width)
+        )
+        self.context = Conv(width, 32 * LOOKS_AT, 1)
+        self.heat = nn.Conv2d(32, MAX_SUBJECTS, 3, padding=1)
         self.close = nn.Sequential(
             Conv(3, 32, 4, stride=2),
             nn.ReLU(),
@@ -118,7 +120,7 @@ class Probe(nn.Module):
             Conv(48, close_width, 3, stride=2),
             Residual(close_width),
         )
-        self.whole = _mlp(2 * width + 2 * 32 + 1, hidden)
+        self.whole = _mlp(2 * width + 2 * 32 * LOOKS_AT + 1, hidden)
         self.what = _mlp(4 * close_width + hidden, hidden)
         self.moves = _mlp(4 * LOOKS_AT + 1 + 2 * close_width * len(_CLOSE_FRAMES) + hidden, hidden, hidden)
         self.read_whole = _readers((*GLOBAL, "count"), hidden)
@@ -128,12 +130,21 @@ class Probe(nn.Module):
 
     def find(self, frames_BKCHW: Tensor, seconds_B: Tensor) -> Found:
         """Look at five frames `[B, 5, 3, 64, 64]` in [0, 1], `seconds_B` from the first to the last."""
-        fine = self.fine(rearrange(frames_BKCHW * 2 - 1, "B K C H W -> B (K C) H W"))
-        middle = self.middle(fine)
-        deep = self.deep(middle)
-        lifted = F.relu(middle + F.interpolate(self.lift(deep), size=middle.shape[-2:], mode="nearest"))
-        heat_BSKN = rearrange(self.heat(lifted), "B (S K) H W -> B S K (H W)", S=MAX_SUBJECTS).log_softmax(dim=-1)
-        pooled = (_mean(deep), deep.amax(dim=(2, 3)), _mean(fine), fine.std(dim=(2, 3)), _clock(seconds_B))
+        change = frames_BKCHW - frames_BKCHW.mean(dim=1, keepdim=True)
+        both = torch.cat([frames_BKCHW * 2 - 1, change * 4], dim=2)
+        each = self.each(rearrange(both, "B K C H W -> (B K) C H W"))
+        stacked = rearrange(each, "(B K) D H W -> B (K D) H W", K=LOOKS_AT)
+        together = self.together(stacked)
+        context = F.interpolate(self.context(together), size=stacked.shape[-2:], mode="nearest")
+        heat = self.heat(rearrange(F.relu(stacked + context), "B (K D) H W -> (B K) D H W", K=LOOKS_AT))
+        heat_BSKN = rearrange(heat, "(B K) S H W -> B S K (H W)", K=LOOKS_AT).log_softmax(dim=-1)
+        pooled = (
+            _mean(together),
+            together.amax(dim=(2, 3)),
+            _mean(stacked),
+            stacked.std(dim=(2, 3)),
+            _clock(seconds_B),
+        )
         whole_BD = self.whole(torch.cat(pooled, dim=1))
         logits = {name: reader(whole_BD) for name, reader in self.read_whole.items()}
         return Found(whole_BD, logits, heat_BSKN, *_moments(heat_BSKN))
