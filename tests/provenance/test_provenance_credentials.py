@@ -129,7 +129,7 @@ def test_a_kind_of_file_without_credentials(bench, tmp_path):
 
 
 def signed_briefly(source, folder):
-    """A file signed by a certificate that runs out in a moment: (keys, file, when). A slow machine gets a longer one."""
+    """A file signed by a certificate that runs out in a moment: (keys, file, when). Slow machines get a longer one."""
     for seconds in (2, 10, 60):
         runs_out = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
         require_keys(folder / f"keys{seconds}", runs_out - dt.timedelta(days=365) + dt.timedelta(hours=1))
