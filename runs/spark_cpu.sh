@@ -3,14 +3,26 @@
 #
 #   runs/spark_cpu.sh [FOLDER] [MINUTES]
 #
-# Run it again to add to it: every call is a warm restart that starts from FOLDER, else from the shipped weights.
-# Ctrl-C keeps what was learnt. FOLDER/spark.safetensors is the result; nothing is shipped until it is better on the
-# same prompts:  cp FOLDER/spark.safetensors src/kinemark/model/weights/
+# The two experts train side by side, one thread each, which is faster than two threads for one and then for the other;
+# then the upsampler learns from what they have become. Run it again to add to it: every call is a warm restart that
+# starts from FOLDER, else from the shipped weights. Ctrl-C keeps what was learnt. FOLDER/spark.safetensors is the
+# result; nothing is shipped until it is better on the same prompts:
+#   cp FOLDER/spark.safetensors src/kinemark/model/weights/
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-out/spark_cpu}
-minutes=${2:-150}
-resume=()
-[ -e "$out/state.pt" ] && resume=(--resume)
-.venv/bin/kinemark train spark --minutes "$minutes" --out "$out" "${resume[@]}"
+minutes=${2:-120}
+
+train() { # part minutes
+    local resume=()
+    [ -e "$out/$1/state.pt" ] && resume=(--resume)
+    .venv/bin/kinemark train spark --part "$1" --minutes "$2" --out "$out" "${resume[@]}"
+}
+
+mkdir -p "$out"
+OMP_NUM_THREADS=1 train scene "$minutes" &
+scene=$!
+OMP_NUM_THREADS=1 train detail "$minutes"
+wait "$scene"
+train upsampler "$((minutes / 8 + 1))"
 .venv/bin/kinemark evaluate "$out/spark.safetensors" --work "$out/evaluation" --page "$out/page" --json | tee "$out/evaluation.json"

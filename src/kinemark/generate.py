@@ -29,10 +29,9 @@ from kinemark.provenance.release import Released, ReleaseFacts, release
 from kinemark.safety.decision import Judgement
 from kinemark.safety.gates import closed_world, judge_output, judge_prompt, refusal, require_allowed
 from kinemark.safety.policy import load_policy
-from kinemark.sampling.coarse import count_steps, stream_coarse_first
+from kinemark.sampling.coarse import count_steps, experts_of, stream_coarse_first
 from kinemark.sampling.conditions import Conditions, draw_noise
-from kinemark.sampling.flow import clean_from_velocity, denoiser_of, per_slot
-from kinemark.sampling.guidance import Guided
+from kinemark.sampling.flow import clean_from_velocity, per_slot
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.settings import Settings, load_settings
 from kinemark.timeline import SPARK_SIZES, Timeline
@@ -264,10 +263,9 @@ def _make(
     """All frames of the clip, `[T, H, W, 3]`."""
     grid = SPARK_SIZES.grid(timeline.size)
     conditions = _conditions(timeline, model, grid, seed)
-    denoiser = denoiser_of(model.transformer)
-    if guidance != 1:
-        denoiser = Guided(denoiser, model.text.encode([""])[0], guidance)
-    slots = stream_coarse_first(denoiser, conditions, sampler, _watcher(report, count_steps(conditions, sampler)))
+    experts = experts_of(model.transformer, model.scene, model.text.encode([""])[0], guidance)
+    watch = _watcher(report, count_steps(experts, conditions, sampler))
+    slots = stream_coarse_first(experts, conditions, sampler, watch)
     frames_THWC = np.empty((timeline.num_frames, *timeline.size, 3), np.uint8)
     rows, columns = timeline.crop(grid)
     previous_BCHW: Tensor | None = None

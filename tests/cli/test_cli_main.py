@@ -130,10 +130,14 @@ def test_train_refuses_what_it_cannot_do(capsys, tmp_path):
     code, _, err = run(capsys, "train", "spark", "--minutes", "1", "--out", str(tmp_path), "--resume")
     assert code == 2
     assert "no run to resume" in err
-    (tmp_path / "state.pt").touch()
+    (tmp_path / "scene").mkdir()
+    (tmp_path / "scene" / "state.pt").touch()
     code, _, err = run(capsys, "train", "spark", "--minutes", "1", "--out", str(tmp_path))
     assert code == 2
     assert "add --resume" in err
+    code, _, err = run(capsys, "train", "spark", "--minutes", "1", "--out", str(tmp_path), "--part", "hands")
+    assert code == 2
+    assert "scene, detail, upsampler" in err
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,22 @@ def rewrite(path: Path, *, drop: str = "", add: str = "", **changed: object) -> 
     save_file(state, path, metadata={"kinemark": json.dumps(header_of(path) | changed)})
 
 
+def test_a_scene_expert_is_kept_beside_the_other(tmp_path: Path) -> None:
+    first, second = Transformer(tiny()), Transformer(replace(tiny(), layers=1))
+    text, upsampler = TextEncoder(text_config()), Upsampler(UpsamplerConfig(width=8, blocks=1))
+    path = tmp_path / "two.safetensors"
+    save_model(path, transformer=first, scene=second, text=text, upsampler=upsampler, origin=ORIGIN)
+    model = read_model(path, "two")
+    assert model.scene is not None
+    assert (model.config.layers, model.scene.config.layers) == (2, 1)
+    for name, value in second.state_dict().items():
+        assert torch.equal(model.scene.state_dict()[name], value.bfloat16().float()), name
+
+
 def test_a_model_survives_its_file(saved: Path, tmp_path: Path) -> None:
     model = read_model(saved, "tiny")
     assert (model.name, model.config, model.origin) == ("tiny", tiny(), ORIGIN)
+    assert model.scene is None
     assert model.capabilities == tiny().capabilities
     assert model.weights_digest == digest(saved)
     assert not [path for path in saved.parent.iterdir() if path != saved]

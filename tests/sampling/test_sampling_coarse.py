@@ -1,10 +1,20 @@
 import pytest
 import torch
 
-from kinemark.model.configs import spark, wan_1_3b
-from kinemark.sampling.coarse import coarsened, count_steps, refining, sample_coarse_first, stream_coarse_first
+from kinemark.model.configs import spark, tiny, wan_1_3b
+from kinemark.model.transformer import Transformer
+from kinemark.sampling.coarse import (
+    Experts,
+    coarsened,
+    count_steps,
+    experts_of,
+    refining,
+    sample_coarse_first,
+    stream_coarse_first,
+)
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.flow import per_slot, velocity_from_clean
+from kinemark.sampling.guidance import Guided
 from kinemark.sampling.streaming import Coarse, SamplerConfig
 
 COARSE = Coarse(multiple=4)
@@ -51,24 +61,26 @@ def test_there_and_back_keeps_the_place(size):
 
 
 def test_the_fine_pass_begins_at_the_stated_level():
-    denoiser = Recorder()
+    experts = Experts(detail=Recorder(), scene=Recorder())
     config = SamplerConfig(first_steps=10, steps=10, coarse=COARSE)
-    done = dict(stream_coarse_first(denoiser, ask(), config))
+    done = dict(stream_coarse_first(experts, ask(), config))
     assert set(done) == {(0,), (1,)}
     for latent in done.values():
         torch.testing.assert_close(latent, torch.full_like(latent, 0.25), atol=1e-4, rtol=0)
-    small = [sigma for size, sigma, write in denoiser.asked if size == (8, 12) and not write]
-    large = [sigma for size, sigma, write in denoiser.asked if size == (16, 24) and not write]
+    assert {size for size, _, _ in experts.scene.asked} == {(8, 12)}
+    assert {size for size, _, _ in experts.detail.asked} == {(16, 24)}
+    small, large = ([s for _, s, write in e.asked if not write] for e in (experts.scene, experts.detail))
     assert max(small) == 1.0
     assert max(large) == pytest.approx(COARSE.sigma)
-    assert len(small) + len(large) == count_steps(ask(), config)
+    assert len(small) + len(large) == count_steps(experts, ask(), config)
 
 
 def test_what_is_given_is_kept():
     conditions = ask()
     conditions.cap_F[0] = 0.0
     conditions.known_BCFHW[:, :, 0] = torch.rand_like(conditions.known_BCFHW[:, :, 0])
-    done = dict(stream_coarse_first(Recorder(), conditions, SamplerConfig(first_steps=4, steps=4, coarse=COARSE)))
+    config = SamplerConfig(first_steps=4, steps=4, coarse=COARSE)
+    done = dict(stream_coarse_first(Experts(Recorder(), Recorder()), conditions, config))
     assert torch.equal(done[(0,)][:, :, 0], conditions.known_BCFHW[:, :, 0])
 
 
@@ -81,16 +93,23 @@ def test_a_lower_cap_is_not_raised():
     assert (fine.known_BCFHW[:, :, 1] == 0).all()
 
 
-def test_without_a_coarse_pass_nothing_small_is_asked():
-    denoiser = Recorder()
+def test_without_a_scene_expert_nothing_small_is_asked():
+    experts = Experts(Recorder())
     config = SamplerConfig(first_steps=3, steps=2)
-    latent = sample_coarse_first(denoiser, ask(), config)
+    latent = sample_coarse_first(experts, ask(), config)
     torch.testing.assert_close(latent, torch.full_like(latent, 0.25), atol=1e-4, rtol=0)
-    assert {size for size, _, _ in denoiser.asked} == {(16, 24)}
-    assert sum(not write for _, _, write in denoiser.asked) == count_steps(ask(), config) == 5
+    assert {size for size, _, _ in experts.detail.asked} == {(16, 24)}
+    assert sum(not write for _, _, write in experts.detail.asked) == count_steps(experts, ask(), config) == 5
 
 
-def test_a_model_says_whether_it_has_a_coarse_pass():
-    assert SamplerConfig().fitted(spark()).coarse == Coarse(factor=2, multiple=8)
-    assert SamplerConfig(coarse=COARSE).fitted(wan_1_3b()).coarse is None
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_every_expert_is_guided_alike(scale):
+    transformer = Transformer(tiny()).eval()
+    experts = experts_of(transformer, transformer, torch.zeros(6, 8), scale)
+    assert isinstance(experts.detail, Guided) == isinstance(experts.scene, Guided) == (scale != 1)
+    assert experts_of(transformer, None, torch.zeros(6, 8), scale).scene is None
+
+
+def test_a_model_says_in_which_blocks_it_was_trained():
+    assert SamplerConfig().fitted(spark()).block_slots == 1
     assert SamplerConfig().fitted(wan_1_3b()).block_slots is None

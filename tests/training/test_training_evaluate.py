@@ -161,7 +161,9 @@ def tiny_sampler():
         tiny(), in_channels=12, out_channels=12, patch=(1, 8, 8), text_dim=128, text_len=16, rope_span=8.0,
     )  # fmt: skip
     text = TextEncoder(TextConfig(vocabulary=len(load_vocabulary())))
-    return TextToLatent(Transformer(config).eval(), text.eval(), SamplerConfig(first_steps=2, steps=1), guidance=2.0)
+    return TextToLatent(
+        *(Transformer(config).eval() for _ in range(2)), text.eval(), SamplerConfig(first_steps=2, steps=1), 2.0
+    )
 
 
 def test_a_model_makes_latents_long_enough(tiny_sampler):

@@ -20,7 +20,7 @@ def run_steps(trainee, count):
     for _ in range(count):
         step = trainee.progress.step
         generator = step_generator(0, step, CPU)
-        batch = draw_batch(recipe, pool, 0, step, trainee.progress.tokens, generator)
+        batch = draw_batch(recipe, pool, 0, step, generator)
         training_step(trainee, recipe, batch, generator, 1.0, window)
         trainee.progress.step += 1
     return window
@@ -51,7 +51,7 @@ def test_the_loss_falls():
         window = _Window()
         for step in range(start, start + 60):
             generator = step_generator(0, step, CPU)
-            training_step(trainee, recipe, draw_batch(recipe, pool, 0, step, 0, generator), generator, 1.0, window)
+            training_step(trainee, recipe, draw_batch(recipe, pool, 0, step, generator), generator, 1.0, window)
         means.append(window.means()["loss"])
     assert means[1] < 0.7 * means[0]
 

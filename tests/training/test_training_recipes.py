@@ -1,48 +1,41 @@
 import pytest
 
-from kinemark.training.recipes import spark_cpu, spark_gpu, tiny_recipe
+from kinemark.training.recipes import spark_cpu, spark_gpu, tiny_spark
 
-RECIPES = [spark_cpu(), spark_gpu(), tiny_recipe()]
+SPARKS = [spark_cpu(), spark_gpu(), tiny_spark()]
+RECIPES = [recipe for spark in SPARKS for recipe in (spark.scene, spark.detail)]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_every_size_is_whole_patches(recipe):
-    for stage in recipe.stages:
-        for scale in stage.scales:
-            assert all(side % recipe.patch == 0 for side in scale.size)
-            assert scale.share > 0
+    for scale in recipe.scales:
+        assert all(side % recipe.patch == 0 for side in scale.size)
+        assert scale.share > 0
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_a_batch_holds_the_longest_window_with_its_anchors(recipe):
     longest = max(high for _, high in recipe.windows) + 2
-    largest = max(s.size[0] * s.size[1] for stage in recipe.stages for s in stage.scales) // recipe.patch**2
-    assert longest * largest <= recipe.tokens_per_step or recipe.name == "tiny"
+    largest = max(s.size[0] * s.size[1] for s in recipe.scales) // recipe.patch**2
+    assert longest * largest <= recipe.tokens_per_step or "tiny" in recipe.name
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_shares_add_up(recipe):
     assert sum(recipe.window_shares) == pytest.approx(1)
-    for stage in recipe.stages:
-        for scale in stage.scales:
-            noise = scale.noise
-            assert noise.history + noise.shared + noise.independent == pytest.approx(1)
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-def test_there_is_a_stage_for_every_number_of_tokens(recipe):
-    ends = [stage.until_tokens for stage in recipe.stages]
-    assert ends == sorted(ends)
-    assert recipe.stage(0) is recipe.stages[0]
-    assert recipe.stage(1e18) is recipe.stages[-1]
+    assert sum(scale.share for scale in recipe.scales) == pytest.approx(1)
+    for scale in recipe.scales:
+        noise = scale.noise
+        assert noise.history + noise.shared + noise.independent == pytest.approx(1)
 
 
 def test_the_gpu_trains_the_model_that_the_cpu_trains():
-    assert spark_cpu().config == spark_gpu().config
+    assert spark_cpu().scene.config == spark_gpu().scene.config
+    assert spark_cpu().detail.config == spark_gpu().detail.config
 
 
-def test_coarse_pictures_are_noisier_than_fine_ones():
-    last = spark_cpu().stages[-1].scales
-    coarse = [scale.noise.mean for scale in last if max(scale.size) <= 40]
-    fine = [scale.noise.mean for scale in last if max(scale.size) > 40]
-    assert min(coarse) > max(fine)
+@pytest.mark.parametrize("spark", SPARKS[:2], ids=lambda spark: spark.name)
+def test_the_scene_is_decided_on_smaller_and_noisier_pictures(spark):
+    small, large = ({scale.size for scale in recipe.scales} for recipe in (spark.scene, spark.detail))
+    assert max(max(size) for size in small) < max(max(size) for size in large)
+    assert min(s.noise.mean for s in spark.scene.scales) > max(s.noise.mean for s in spark.detail.scales)

@@ -41,8 +41,6 @@ class TransformerConfig:
     """What the raw output is; `sampling.flow` turns both into a velocity."""
     block_slots: int | None = None
     """Slots that are generated together under a block-causal order; None: trained with full attention."""
-    coarse_factor: int | None = None
-    """The scene may be decided on latents that are so many times smaller (`sampling.coarse`); None: never trained."""
     capabilities: frozenset[Capability] = frozenset()
     """What the weights were trained for beyond text; a timeline says what it needs."""
 
@@ -109,7 +107,6 @@ def spark() -> TransformerConfig:
         coordinates=True,
         predicts="clean",
         block_slots=1,
-        coarse_factor=2,
         capabilities=frozenset({Capability.HISTORY}),
     )
 

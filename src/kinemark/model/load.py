@@ -1,8 +1,9 @@
 """Models by name, and the one file in which a model of ours is kept.
 
-The file is safetensors in bfloat16: tensors under `transformer.`, `text.` and `upsampler.`, and in the header under
-`kinemark` a JSON object: `config` (of the three parts), `recipe`, `commit`, `data_hash`, `metrics`. It is one entry
-because safetensors does not order them, and the same model should be the same bytes.
+The file is safetensors in bfloat16: tensors under `transformer.`, `scene.` (if the model has a scene expert), `text.`
+and `upsampler.`, and in the header under `kinemark` a JSON object: `config` (of the parts), `recipe`, `commit`,
+`data_hash`, `metrics`. It is one entry because safetensors does not order them, and the same model should be the same
+bytes.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Model:
     name: str
     config: TransformerConfig
     transformer: Transformer
+    scene: Transformer | None
+    """The expert that decides the scene on small latents (`sampling.coarse`), where a model has one."""
     text: TextEncoder
     autoencoder: Upsampler
     origin: Origin
@@ -107,7 +110,12 @@ def read_model(path: Path, name: str) -> Model:
     try:
         values = json.loads(header)
         origin = Origin(values["recipe"], values["commit"], values["data_hash"], values["metrics"])
-        config = TransformerConfig.from_json(values["config"]["transformer"])
+        configs = {
+            part: TransformerConfig.from_json(values["config"][part])
+            for part in ("transformer", "scene")
+            if part in values["config"]
+        }
+        config = configs["transformer"]
         with torch.random.fork_rng(devices=[]):  # building a module draws random weights; loading must not be felt
             text = TextEncoder(TextConfig(**values["config"]["text"]))
             upsampler = Upsampler(UpsamplerConfig(**values["config"]["upsampler"]))
@@ -117,10 +125,9 @@ def read_model(path: Path, name: str) -> Model:
             "install the version that wrote it, or weights that fit this one"
         ) from error
     with torch.device("meta"):  # it holds nothing but what the file gives
-        transformer = Transformer(config)
-    parts: dict[str, nn.Module] = {"transformer": transformer, "text": text, "upsampler": upsampler}
-    _fill(parts, state, path)
-    return Model(name, config, transformer, text, upsampler, origin, digest(path))
+        experts = {part: Transformer(config) for part, config in configs.items()}
+    _fill({**experts, "text": text, "upsampler": upsampler}, state, path)
+    return Model(name, config, experts["transformer"], experts.get("scene"), text, upsampler, origin, digest(path))
 
 
 def _fill(parts: Mapping[str, nn.Module], state: Mapping[str, Tensor], path: Path) -> None:
@@ -137,7 +144,15 @@ def _fill(parts: Mapping[str, nn.Module], state: Mapping[str, Tensor], path: Pat
         module.eval().requires_grad_(requires_grad=False)
 
 
-def save_model(path: Path, *, transformer: Transformer, text: TextEncoder, upsampler: Upsampler, origin: Origin) -> str:
+def save_model(
+    path: Path,
+    *,
+    transformer: Transformer,
+    text: TextEncoder,
+    upsampler: Upsampler,
+    origin: Origin,
+    scene: Transformer | None = None,
+) -> str:
     """Write a model's weights in bfloat16 with a header that says what they are; return the file's sha256.
 
     The file is written beside `path` and renamed, so that there is never half of it.
@@ -150,8 +165,10 @@ def save_model(path: Path, *, transformer: Transformer, text: TextEncoder, upsam
         "text": asdict(text.config),
         "upsampler": asdict(upsampler.config),
     }
-    header = {"config": config, **asdict(origin)}
     parts: dict[str, nn.Module] = {"transformer": transformer, "text": text, "upsampler": upsampler}
+    if scene:
+        config["scene"], parts["scene"] = scene.config.to_json(), scene
+    header = {"config": config, **asdict(origin)}
     state = {
         f"{prefix}.{key}": tensor.detach().to("cpu", torch.bfloat16).contiguous()
         for prefix, module in parts.items()

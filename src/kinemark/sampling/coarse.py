@@ -1,22 +1,22 @@
 """Coarse before fine: the scene is decided on small latents, and large ones take over at a middle noise level.
 
-A model whose weights know several sizes (spark's positions are relative to the picture) decides what is where on a
-quarter of the tokens. The result, enlarged, is then nothing but a given video with a noise cap on every slot: the
-fine pass joins at that level, exactly as a remix does. (Cascades: Ho et al., arXiv 2106.15282; in one model and from
-one noise: pyramidal flow, Jin et al., arXiv 2410.05954.)
+A scene expert decides what is where on a quarter of the tokens. The result, enlarged, is then nothing but a given video
+with a noise cap on every slot: the detail expert joins at that level, exactly as a remix does. (Cascades: Ho et al.,
+arXiv 2106.15282; experts for ranges of noise: eDiff-I, arXiv 2211.01324, and Wan 2.2.)
 
 Shape suffixes: B batch, C channels, F slots, H W latent size.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch reader knows
 from einops import rearrange
 
+from kinemark.sampling.guidance import guided
 from kinemark.sampling.streaming import gather, plan, sample_streaming, stream
 
 if TYPE_CHECKING:
@@ -24,32 +24,51 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from kinemark.model.transformer import Transformer
     from kinemark.sampling.conditions import Conditions
     from kinemark.sampling.flow import Denoiser
     from kinemark.sampling.solvers import Watcher
     from kinemark.sampling.streaming import Coarse, SamplerConfig
 
 
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """Who answers in which pass.
+
+    Attributes:
+        detail: makes the latents that are decoded; the only one of a model that has no coarse pass.
+        scene: decides on small latents what is where; None: there is no coarse pass.
+    """
+
+    detail: Denoiser
+    scene: Denoiser | None = None
+
+
+def experts_of(transformer: Transformer, scene: Transformer | None, empty_LD: Tensor, guidance: float) -> Experts:
+    """The experts of a model, each guided as closely (`guidance.guided`)."""
+    return Experts(guided(transformer, empty_LD, guidance), guided(scene, empty_LD, guidance) if scene else None)
+
+
 @torch.no_grad()
 def stream_coarse_first(
-    denoiser: Denoiser, conditions: Conditions, config: SamplerConfig, watch: Watcher | None = None
+    experts: Experts, conditions: Conditions, config: SamplerConfig, watch: Watcher | None = None
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """As `streaming.stream`, after the coarse pass that `config` asks for; given slots stay as they are."""
-    if config.coarse:
-        small_BCFHW = sample_streaming(denoiser, coarsened(conditions, config.coarse), config.scene_pass(), watch)
+    """As `streaming.stream`, after the coarse pass if there is an expert for it; given slots stay as they are."""
+    if experts.scene:
+        small_BCFHW = sample_streaming(experts.scene, coarsened(conditions, config.coarse), config.scene_pass(), watch)
         conditions = refining(conditions, small_BCFHW, config.coarse)
-    yield from stream(denoiser, conditions, config, watch)
+    yield from stream(experts.detail, conditions, config, watch)
 
 
-def sample_coarse_first(denoiser: Denoiser, conditions: Conditions, config: SamplerConfig) -> Tensor:
+def sample_coarse_first(experts: Experts, conditions: Conditions, config: SamplerConfig) -> Tensor:
     """All slots `[B, C, F, H, W]` of `stream_coarse_first`, in the order of `conditions`."""
-    return gather(stream_coarse_first(denoiser, conditions, config), conditions)
+    return gather(stream_coarse_first(experts, conditions, config), conditions)
 
 
-def count_steps(conditions: Conditions, config: SamplerConfig) -> int:
-    """How often the denoiser is asked in all passes, commits to the cache not counted."""
+def count_steps(experts: Experts, conditions: Conditions, config: SamplerConfig) -> int:
+    """How often the experts are asked in all passes, commits to the cache not counted."""
     passes = [(conditions.cap_F, config)]
-    if config.coarse:
+    if experts.scene:
         passes = [(conditions.cap_F, config.scene_pass()), (conditions.cap_F.clamp(max=config.coarse.sigma), config)]
     return sum(block.steps for cap_F, sampler in passes for block in plan(conditions.time_F, cap_F, sampler))
 

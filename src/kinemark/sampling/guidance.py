@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kinemark.sampling.flow import Denoiser, per_slot
+from kinemark.sampling.flow import Denoiser, denoiser_of, per_slot
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from kinemark.model.cache import KVCache
+    from kinemark.model.transformer import Transformer
+
+
+def guided(transformer: Transformer, empty_LD: Tensor, scale: float) -> Denoiser:
+    """A transformer as a `Denoiser` that follows the prompt so closely; at a scale of 1 one pass does.
+
+    Args:
+        transformer: with whatever raw output.
+        empty_LD: the tokens of the empty prompt.
+        scale: as in `Guided`.
+    """
+    denoiser = denoiser_of(transformer)
+    return denoiser if scale == 1 else Guided(denoiser, empty_LD, scale)
 
 
 @dataclass(frozen=True, slots=True)

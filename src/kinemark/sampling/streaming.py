@@ -62,7 +62,7 @@ class SamplerConfig:
         solver: the step of the solver.
         cache: what the cache keeps of a long clip: by default the first slot, which shows the scene, and as many more
             as spark was trained to look back on, never further away than in training.
-        coarse: the pass that decides the scene on smaller latents; None: there is none.
+        coarse: how a model with a scene expert makes the pass that decides the scene on smaller latents.
     """
 
     first_steps: int = 20
@@ -73,16 +73,15 @@ class SamplerConfig:
     horizon: float = 8.0
     solver: Step = adams_bashforth
     cache: CachePolicy = field(default_factory=lambda: CachePolicy(window=8, sinks=1, place=within(8.0)))
-    coarse: Coarse | None = None
+    coarse: Coarse = Coarse()
 
     def fitted(self, model: TransformerConfig) -> SamplerConfig:
-        """The same, with the blocks and the coarse pass that a model was trained for."""
-        coarse = Coarse(model.coarse_factor, model.patch[1]) if model.coarse_factor else None
-        return replace(self, block_slots=model.block_slots, coarse=coarse)
+        """The same, with the blocks that a model was trained for."""
+        return replace(self, block_slots=model.block_slots)
 
     def scene_pass(self) -> SamplerConfig:
         """The sampler of the coarse pass."""
-        return replace(self, shift=self.coarse.shift) if self.coarse else self
+        return replace(self, shift=self.coarse.shift)
 
 
 @dataclass(frozen=True, slots=True)

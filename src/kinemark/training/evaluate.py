@@ -21,10 +21,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from kinemark.model.autoencoder import unpack
-from kinemark.sampling.coarse import sample_coarse_first
+from kinemark.sampling.coarse import experts_of, sample_coarse_first
 from kinemark.sampling.conditions import Conditions
-from kinemark.sampling.flow import denoiser_of
-from kinemark.sampling.guidance import Guided
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.timeline import slot_count
 from kinemark.training.exam import HELD_OUT, PLAIN, SIX, WIDE, Group, Question, draw_questions
@@ -66,13 +64,15 @@ class LatentSampler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TextToLatent:
-    """A transformer with its text encoder as a `LatentSampler`; all prompts of a call are sampled together."""
+    """A model's experts with its text encoder as a `LatentSampler`; all prompts of a call are sampled together."""
 
     transformer: Transformer
+    scene: Transformer | None
     text: TextEncoder
     config: SamplerConfig = QUICK_STEPS
     guidance: float = GUIDANCE
 
+    @torch.no_grad()
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int], frames: int) -> Tensor:
         """See `LatentSampler`."""
         device = next(self.transformer.parameters()).device
@@ -80,10 +80,8 @@ class TextToLatent:
         tokens_BLD = self.text.encode(["", *prompts])
         drawn = Conditions.from_text(tokens_BLD[1:].cpu(), seeds, shape)
         conditions = Conditions(*(getattr(drawn, field.name).to(device) for field in fields(drawn)))
-        denoiser = denoiser_of(self.transformer)
-        if self.guidance != 1:
-            denoiser = Guided(denoiser, tokens_BLD[0].to(device), self.guidance)
-        return sample_coarse_first(denoiser, conditions, self.config.fitted(self.transformer.config)).cpu()
+        experts = experts_of(self.transformer, self.scene, tokens_BLD[0].to(device), self.guidance)
+        return sample_coarse_first(experts, conditions, self.config.fitted(self.transformer.config)).cpu()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ def evaluate(
         "steps": config.steps,
         "guidance": guidance,
     }
-    sampler = TextToLatent(model.transformer, model.text, config, guidance)
+    sampler = TextToLatent(model.transformer, model.scene, model.text, config, guidance)
     return examine(
         sampler, load_probe(), plan, decode=model.autoencoder.decode, facts=facts, work=work, progress=progress
     )
@@ -186,7 +184,7 @@ def quick_evaluate(
     """A first impression for the training log: adherence on plain prompts, and motion against truth.
 
     Args:
-        sample: for example `TextToLatent(transformer, encoder)`.
+        sample: for example `TextToLatent(transformer, scene, encoder)`.
         probe: from `load_probe`; its ceilings are not asked for here.
         n: how many prompts at most.
         frames: length of a clip; 1 reads single frames, which have no direction.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from kinemark.model.precision import fast_dtype
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import noised
 from kinemark.training.objective import SceneReadout, clean_loss, draw_sigma, readout_loss
@@ -101,7 +102,7 @@ def training_step(
         lambda _module, _inputs, output: middle.append(output)
     )
     block_F = torch.arange(slots, device=sigma_BF.device)
-    with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.autocast):
+    with torch.autocast(recipe.device, torch.bfloat16, enabled=fast_dtype(sigma_BF.device) is torch.bfloat16):
         predicted_BCFHW = trainee.transformer(x_BCFHW, sigma_BF, batch.text_BLD, time_BF=batch.time_BF, block_F=block_F)
         hook.remove()
         read_BSFK = trainee.readout(middle[0], slots)
@@ -186,7 +187,7 @@ def _run_cycle(trainee: Trainee, recipe: Recipe, out: Path, observe: Observer | 
         if progress.step // recipe.pool_steps != pool_number:
             pool, pool_number = _pool(recipe, progress.seed, progress.step, device)
         generator = step_generator(progress.seed, progress.step, device)
-        batch = draw_batch(recipe, pool, progress.seed, progress.step, progress.tokens, generator)
+        batch = draw_batch(recipe, pool, progress.seed, progress.step, generator)
         factor = learning_rate_factor(progress.step - progress.cycle_step, progress.fraction)
         training_step(trainee, recipe, batch, generator, factor, window)
         _count(trainee, recipe, batch)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from kinemark.model.autoencoder import unpack
+import torch
+
+from kinemark.model.autoencoder import SCALE, encode, unpack
 from kinemark.model.scene_code import scene_tokens
-from kinemark.sampling.coarse import sample_coarse_first
+from kinemark.sampling.coarse import coarsened, refining
 from kinemark.sampling.conditions import Conditions
-from kinemark.sampling.flow import denoiser_of
-from kinemark.sampling.guidance import Guided
-from kinemark.sampling.streaming import SamplerConfig
+from kinemark.sampling.guidance import guided
+from kinemark.sampling.streaming import SamplerConfig, sample_streaming
 from kinemark.training.loop import LOG_FILE, SIGMA_EDGES
 from kinemark.training.sheet import contact_sheet, plot_log, write_png
-from kinemark.worlds.spec import Scene, Subject
+from kinemark.training.stream import FPS
+from kinemark.worlds.render import render
+from kinemark.worlds.spec import Scene, Subject, batch_scenes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,17 +44,36 @@ SHEET_SCENES: Final = (
 )
 
 
+Conditioned = Callable[[Conditions, SamplerConfig], Conditions]
+"""What an expert is shown: the bare request, or the request with something given."""
+
+
+def from_noise(conditions: Conditions, sampler: SamplerConfig) -> Conditions:
+    """A scene expert's request: small latents, from nothing."""
+    return coarsened(conditions, sampler.coarse)
+
+
+def from_small_truth(conditions: Conditions, sampler: SamplerConfig) -> Conditions:
+    """A detail expert's request: what a perfect scene expert would hand over, the truth rendered small."""
+    slots, side = conditions.known_BCFHW.shape[2], conditions.known_BCFHW.shape[-1] // sampler.coarse.factor
+    frame_T = torch.arange(4 * slots - 3) / FPS
+    scenes = batch_scenes(SHEET_SCENES)
+    small_BTCHW = render(scenes, frame_T.expand(len(SHEET_SCENES), -1), (side * SCALE, side * SCALE)).video_BTCHW
+    return refining(conditions, encode(small_BTCHW), sampler.coarse)
+
+
 @dataclass(frozen=True, slots=True)
 class SheetObserver:
     """Draws `sheet_MINUTES.png` and `loss.svg` into the folder of the run.
 
     Attributes:
-        slots: length of the clips.
-        side: latent height and width.
+        request: what the expert is shown.
+        slots: length of the clips; `side`: their latent height and width.
         sampler: steps; few are enough to see what was learnt.
         guidance: scale of classifier-free guidance.
     """
 
+    request: Conditioned
     slots: int = 5
     side: int = 64
     sampler: SamplerConfig = SamplerConfig(first_steps=16, steps=8)  # noqa: RUF009  a frozen value
@@ -60,12 +83,13 @@ class SheetObserver:
         """Sample the fixed prompts with the averaged weights, each from the same noise every time."""
         network = copy.deepcopy(trainee.transformer)
         network.load_state_dict(trainee.ema.values)
-        network.eval()
+        network.cpu().eval()
         text_BLD = scene_tokens([scene.values() for scene in SHEET_SCENES])
         shape = (network.config.out_channels, self.slots, self.side, self.side)
-        conditions = Conditions.from_text(text_BLD, range(len(SHEET_SCENES)), shape)
-        guided = Guided(denoiser_of(network.cpu()), scene_tokens([{}])[0], self.guidance)
-        video_BTCHW = unpack(sample_coarse_first(guided, conditions, self.sampler.fitted(network.config)))
+        sampler = self.sampler.fitted(network.config).scene_pass()
+        conditions = self.request(Conditions.from_text(text_BLD, range(len(SHEET_SCENES)), shape), sampler)
+        denoiser = guided(network, scene_tokens([{}])[0], self.guidance)
+        video_BTCHW = unpack(sample_streaming(denoiser, conditions, sampler))
         minutes = round(trainee.progress.seconds / 60)
         sheet = contact_sheet(video_BTCHW, frames=range(0, 4 * self.slots - 3, 4), columns=2)
         write_png(out / f"sheet_{minutes:05d}.png", sheet)

@@ -3,7 +3,7 @@
 Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix by the nearest
 orthogonal matrix, found by a Newton-Schulz iteration. `torch.optim.Muon` runs that iteration in bfloat16, one matrix
 at a time; on a CPU without bfloat16 units that is several times slower than the training step itself. Here matrices of
-one shape are stacked and orthogonalised together, in float32 on a CPU.
+one shape are stacked and orthogonalised together, in the precision that the device is fast at.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from kinemark.model.precision import fast_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +32,7 @@ def orthogonalise(matrix_NRC: Tensor, steps: int = 5) -> Tensor:
     a, b, c = _NEWTON_SCHULZ
     tall = matrix_NRC.shape[-2] > matrix_NRC.shape[-1]
     x = matrix_NRC.mT if tall else matrix_NRC
-    x = x.to(torch.bfloat16 if x.is_cuda else torch.float32)
+    x = x.to(fast_dtype(x.device))
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT

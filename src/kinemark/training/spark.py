@@ -1,11 +1,13 @@
-"""spark from beginning to end: text encoder, transformer, upsampler, and one file that can be used.
+"""spark part by part: text encoder, two experts, upsampler, and one file that can be used.
 
-A run is a folder. What it does not hold yet is taken from the weights that ship, and trained if there are none.
+A run is a folder. What it does not hold yet is taken from the weights that ship, and trained if there are none. The
+experts know nothing of each other, so two processes may train them side by side in one folder.
 """
 
 from __future__ import annotations
 
 import subprocess
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,24 +16,21 @@ from safetensors.torch import load_file
 from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
-from kinemark.model.load import WEIGHTS, Origin, read_model, save_model
+from kinemark.model.load import WEIGHTS, Model, Origin, read_model, save_model
 from kinemark.model.transformer import Transformer
 from kinemark.training.degrade import DenoisedOnce
-from kinemark.training.loop import train
-from kinemark.training.observe import SheetObserver
-from kinemark.training.state import require_minutes
+from kinemark.training.loop import STATE_FILE, train
+from kinemark.training.observe import SheetObserver, from_noise, from_small_truth
+from kinemark.training.state import read_average, require_minutes
 from kinemark.training.text import TextRecipe, load_text_encoder, save_text_encoder, text_accuracy, train_text_encoder
 from kinemark.training.upsampler import train_upsampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from torch import Tensor
+    from collections.abc import Callable, Mapping, Sequence
 
     from kinemark.model.text import TextEncoder
     from kinemark.training.loop import Observer
-    from kinemark.training.recipes import Recipe
-    from kinemark.training.state import Trainee
+    from kinemark.training.recipes import Recipe, SparkRecipe
 
 #: What the parts of a run are called in its folder.
 TEXT_FILE: Final = "text.safetensors"
@@ -40,34 +39,51 @@ SPARK_FILE: Final = "spark.safetensors"
 SHIPPED: Final = WEIGHTS / SPARK_FILE
 
 
-#: Share of the minutes that the upsampler gets, learning from what the transformer has become.
-UPSAMPLER_SHARE: Final = 0.12
+class Part(StrEnum):
+    """What can be trained by itself. The upsampler learns from what the detail expert has become, so it comes last."""
+
+    SCENE = "scene"
+    DETAIL = "detail"
+    UPSAMPLER = "upsampler"
+
+
+#: How the minutes of a run that trains every part are shared out.
+SHARES: Final[Mapping[Part, float]] = {Part.SCENE: 0.44, Part.DETAIL: 0.44, Part.UPSAMPLER: 0.12}
+
+
+def begun(out: Path, parts: Sequence[Part]) -> bool:
+    """Whether a folder holds a run of one of these parts."""
+    return any((out / part / STATE_FILE).exists() for part in parts)
 
 
 def train_spark(
-    recipe: Recipe,
+    recipe: SparkRecipe,
     out: Path,
     *,
     minutes: float,
+    parts: Sequence[Part] = tuple(Part),
     seed: int = 0,
     observe: Observer | None = None,
     report: Callable[[str], None] = print,
-) -> Path:
-    """Train for so many minutes, starting from the run in `out` or from the weights that ship; return the new weights.
+) -> Path | None:
+    """Train for so many minutes, starting from the run in `out` or from the weights that ship.
+
+    Returns the new weights, or None where a part is neither in `out` nor shipped and so there is no whole model yet.
 
     A run that was interrupted goes on where it was. Each further call is a warm restart that adds to what is there.
 
     Args:
-        recipe: of the transformer.
+        recipe: of the two experts.
         out: folder of the run; `out/spark.safetensors` is the result.
-        minutes: for transformer and upsampler together, more than 0. A text encoder, if there is none, comes before.
+        minutes: for all parts together, more than 0. A text encoder, if there is none, comes before.
+        parts: what to train; the others are taken as they are in `out`, else as they ship.
         seed: of a new run.
-        observe: looks at the transformer's run; draws contact sheets by default.
+        observe: looks at the experts' runs; draws contact sheets by default.
         report: told what is going on.
 
     Raises:
         RequestError: minutes are not a positive number.
-        FailureError: the training data has no manifest that fits, or a part of the run is damaged.
+        FailureError: the training data has no manifest that fits, a part is missing, or it is damaged.
     """
     require_minutes(minutes)
     manifest = require_manifest()
@@ -77,44 +93,76 @@ def train_spark(
         text_recipe = TextRecipe()
         encoder = train_text_encoder(text_recipe, report)
         save_text_encoder(out / TEXT_FILE, encoder, text_recipe, text_accuracy(encoder))
-    report("training the transformer")
-    trainee = train(
-        recipe,
-        out,
-        minutes=minutes * (1 - UPSAMPLER_SHARE),
-        start=shipped_transformer(recipe),
-        seed=seed,
-        observe=observe or SheetObserver(),
-    )
-    report("training the upsampler")
-    network = averaged(trainee, recipe)
-    train_upsampler(
-        minutes * UPSAMPLER_SHARE,
-        out / UPSAMPLER_FILE,
-        degrade=DenoisedOnce(network, find_text(out)),
-        start=shipped_upsampler(),
-    )
-    return assemble(trainee, recipe, out, manifest.sources[0].generator_sha256, metrics={})
-
-
-def averaged(trainee: Trainee, recipe: Recipe) -> Transformer:
-    """The transformer with the averaged weights of a run, for inference on the CPU."""
-    transformer = Transformer(recipe.config)
-    transformer.load_state_dict(trainee.ema.values)
-    return transformer.eval().requires_grad_(requires_grad=False)
-
-
-def shipped_transformer(recipe: Recipe) -> dict[str, Tensor] | None:
-    """The weights to start from: those that ship, if there are any and they fit the recipe."""
-    if not SHIPPED.is_file():
+    whole = sum(SHARES[part] for part in parts)
+    for part in parts:
+        report(f"training the {part}")
+        _train_part(part, recipe, out, minutes * SHARES[part] / whole, seed, observe)
+    missing = _missing(recipe, out)
+    if missing:
+        report(f"no whole model yet; train what is missing: {', '.join(missing)}")
         return None
-    shipped = read_model(SHIPPED, "spark")
-    return shipped.transformer.state_dict() if shipped.config == recipe.config else None
+    return assemble(recipe, out, manifest.sources[0].generator_sha256)
 
 
-def shipped_upsampler() -> dict[str, Tensor] | None:
-    """The upsampler that ships, if there is one."""
-    return read_model(SHIPPED, "spark").autoencoder.state_dict() if SHIPPED.is_file() else None
+def _train_part(
+    part: Part, recipe: SparkRecipe, out: Path, minutes: float, seed: int, observe: Observer | None
+) -> None:
+    if part is Part.UPSAMPLER:
+        degrade = DenoisedOnce(find_expert(Part.DETAIL, recipe.detail, out)[0], find_text(out))
+        shipped = _shipped()
+        start = shipped.autoencoder.state_dict() if shipped else None
+        train_upsampler(minutes, out / UPSAMPLER_FILE, degrade=degrade, start=start)
+        return
+    own, request = (recipe.scene, from_noise) if part is Part.SCENE else (recipe.detail, from_small_truth)
+    expert = _shipped_expert(part, own)
+    train(
+        own,
+        out / part,
+        minutes=minutes,
+        start=expert.state_dict() if expert else None,
+        seed=seed,
+        observe=observe or SheetObserver(request),
+    )
+
+
+def _missing(recipe: SparkRecipe, out: Path) -> list[Part]:
+    """Parts that are neither in `out` nor shipped."""
+    experts = {Part.SCENE: recipe.scene, Part.DETAIL: recipe.detail}
+    missing = [p for p, own in experts.items() if not (begun(out, [p]) or _shipped_expert(p, own))]
+    return missing if SHIPPED.is_file() or (out / UPSAMPLER_FILE).is_file() else [*missing, Part.UPSAMPLER]
+
+
+def _shipped() -> Model | None:
+    return read_model(SHIPPED, "spark") if SHIPPED.is_file() else None
+
+
+def _shipped_expert(part: Part, recipe: Recipe) -> Transformer | None:
+    """The expert that ships, if there is one and it fits the recipe."""
+    shipped = _shipped()
+    expert = shipped and (shipped.scene if part is Part.SCENE else shipped.transformer)
+    return expert if expert and expert.config == recipe.config else None
+
+
+def find_expert(part: Part, recipe: Recipe, out: Path) -> tuple[Transformer, str]:
+    """An expert of a run with its averaged weights, else the one that ships; and a line about where it comes from.
+
+    Raises:
+        FailureError: there is neither, or the run is damaged.
+    """
+    shipped = _shipped_expert(part, recipe)
+    origin = f"after {read_model(SHIPPED, 'spark').origin.recipe}" if shipped else "from random weights"
+    path = out / part / STATE_FILE
+    if not path.exists():
+        if shipped is None:
+            raise FailureError(f"no {part} expert in {out}; train it: kinemark train spark --part {part} --out {out}")
+        return shipped, f"{part} as shipped"
+    values, progress = read_average(path)
+    transformer = Transformer(recipe.config)
+    transformer.load_state_dict(values)
+    return (
+        transformer.eval().requires_grad_(requires_grad=False),
+        f"{recipe.name}, {progress.step} steps, {progress.clips} clips, {progress.seconds / 60:.0f} minutes, {origin}",
+    )
 
 
 def find_text(out: Path) -> TextEncoder:
@@ -125,8 +173,8 @@ def find_text(out: Path) -> TextEncoder:
     """
     if (out / TEXT_FILE).is_file():
         return load_text_encoder(out / TEXT_FILE)
-    if SHIPPED.is_file():
-        return read_model(SHIPPED, "spark").text
+    if shipped := _shipped():
+        return shipped.text
     raise FailureError(f"no text encoder in {out}; begin the run anew: kinemark train spark --out {out}")
 
 
@@ -143,34 +191,29 @@ def find_upsampler(out: Path) -> Upsampler:
         except (RuntimeError, OSError) as error:
             raise FailureError(f"{out / UPSAMPLER_FILE} does not fit this version ({error}); train it again") from error
         return upsampler.eval()
-    if SHIPPED.is_file():
-        return read_model(SHIPPED, "spark").autoencoder
+    if shipped := _shipped():
+        return shipped.autoencoder
     raise FailureError(f"no upsampler in {out}; begin the run anew: kinemark train spark --out {out}")
 
 
-def assemble(trainee: Trainee, recipe: Recipe, out: Path, data_hash: str, metrics: Mapping[str, float]) -> Path:
+def assemble(recipe: SparkRecipe, out: Path, data_hash: str, metrics: Mapping[str, float] | None = None) -> Path:
     """Write `out/spark.safetensors` and return its path.
 
     Args:
-        trainee: the run; its averaged weights are the ones that count.
-        recipe: goes into the header.
-        out: folder of the run, with the text encoder and the upsampler if they are newer than the shipped ones.
+        recipe: of the experts; goes into the header.
+        out: folder of the run, with the parts that are newer than the shipped ones.
         data_hash: of the training data's manifest.
         metrics: what was measured on these weights.
 
     Raises:
-        FailureError: a part is missing, or the disk does not take the file.
+        FailureError: a part is missing or damaged, or the disk does not take the file.
     """
-    progress = trainee.progress
-    origin = Origin(
-        recipe=f"{recipe.name}, {progress.step} steps, {progress.clips} clips, {progress.seconds / 60:.0f} minutes",
-        commit=_commit(),
-        data_hash=data_hash,
-        metrics=dict(metrics),
-    )
+    scene, scene_origin = find_expert(Part.SCENE, recipe.scene, out)
+    detail, detail_origin = find_expert(Part.DETAIL, recipe.detail, out)
+    origin = Origin(f"{scene_origin}; {detail_origin}", _commit(), data_hash, dict(metrics or {}))
     path = out / SPARK_FILE
-    parts = averaged(trainee, recipe), find_text(out), find_upsampler(out)
-    save_model(path, transformer=parts[0], text=parts[1], upsampler=parts[2], origin=origin)
+    text, upsampler = find_text(out), find_upsampler(out)
+    save_model(path, transformer=detail, scene=scene, text=text, upsampler=upsampler, origin=origin)
     return path
 
 

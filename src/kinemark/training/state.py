@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -14,7 +14,7 @@ from kinemark.errors import FailureError, RequestError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from kinemark.model.transformer import Transformer
     from kinemark.training.optim import Ema
@@ -91,7 +91,7 @@ class Trainee:
             FailureError: the file is damaged, or belongs to another architecture.
         """
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state = _read(path)
             self.transformer.load_state_dict(state["transformer"])
             self.readout.load_state_dict(state["readout"])
             for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -100,8 +100,33 @@ class Trainee:
                 self.ema.values[name].copy_(value)
             self.ema.updates = state["ema_updates"]
             self.progress = Progress(**state["progress"])
-        except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
-            raise FailureError(
-                f"{path} is not a training state that fits this recipe ({error}). "
-                "Move it away to start from the shipped weights, or use the recipe that wrote it."
-            ) from error
+        except _UNFIT as error:
+            raise _unfit(path, error) from error
+
+
+def read_average(path: Path) -> tuple[dict[str, Tensor], Progress]:
+    """The averaged weights in a saved state, which are those that count, and how far the run was.
+
+    Raises:
+        FailureError: the file is damaged.
+    """
+    try:
+        state = _read(path)
+        return state["ema"], Progress(**state["progress"])
+    except _UNFIT as error:
+        raise _unfit(path, error) from error
+
+
+_UNFIT: Final = (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _unfit(path: Path, error: Exception) -> FailureError:
+    return FailureError(
+        f"{path} is not a training state that fits this recipe ({error}). "
+        "Move it away to start from the shipped weights, or use the recipe that wrote it."
+    )

@@ -100,7 +100,7 @@ def step_generator(seed: int, step: int, device: torch.device) -> Generator:
     return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
 
 
-def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, tokens_seen: int, generator: Generator) -> Batch:
+def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, generator: Generator) -> Batch:
     """Draw and render the batch of a step.
 
     Args:
@@ -108,13 +108,11 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, tokens_seen: in
         pool: scenes to draw from.
         seed: of the run.
         step: number of the step.
-        tokens_seen: chooses the stage of the curriculum.
         generator: from `step_generator`, on the device that renders.
     """
     rng = random.Random(f"{seed}/{step}")
     device = generator.device
-    stage = recipe.stage(tokens_seen)
-    scale = rng.choices(stage.scales, [scale.share for scale in stage.scales])[0]
+    scale = rng.choices(recipe.scales, [scale.share for scale in recipe.scales])[0]
     height, width = scale.size
     low, high = rng.choices(recipe.windows, recipe.window_shares)[0]
     slots = rng.randint(low, high)
