@@ -2,9 +2,11 @@
 
 For spark at the shapes of a 256x256 clip (64 tokens to a slot, batch 2 for guidance) it times a forward of 1 to 9
 slots in block-causal order, and of one slot behind a cache. Beside it stands the rate of the bare matrix products in
-that very forward, same shapes and same threads; their ratio is what the rest of the network costs.
+that very forward, same shapes, same threads, same precision; their ratio is what the rest of the network costs.
 
-    python benchmarks/engine.py [--size small|full] [--json]
+    python benchmarks/engine.py [--size small|full] [--precision fast|float32] [--json]
+
+"fast" is what `kinemark generate` runs in on this processor (`model.precision`).
 
 B batch, F slots.
 """
@@ -80,11 +82,11 @@ def attention_shapes(config: TransformerConfig, tokens: int, keys: int) -> Count
     )
 
 
-def products_seconds(shapes: Counter[Shape], rounds: int, stack: int = 1) -> float:
+def products_seconds(shapes: Counter[Shape], dtype: torch.dtype, rounds: int, stack: int = 1) -> float:
     """Return the time of bare matrix products; `stack` of a shape are one batched product, as in attention."""
     seconds = 0.0
     for (rows, inner, columns), count in shapes.items():
-        left, right = torch.randn(stack, rows, inner), torch.randn(stack, columns, inner)
+        left, right = (torch.randn(stack, side, inner, dtype=dtype) for side in (rows, columns))
         call = partial(F.linear, left[0], right[0]) if stack == 1 else partial(torch.bmm, left, right.mT)
         seconds += count / stack * fastest(call, rounds)
     return seconds
@@ -111,7 +113,9 @@ def measure(model: Transformer, slots: int, cached: int, rounds: int) -> dict[st
         2 * rows * inner * columns * count for s in (linear, attention) for (rows, inner, columns), count in s.items()
     )
     forward = fastest(run, rounds)
-    products = products_seconds(linear, rounds) + products_seconds(attention, rounds, stack=BATCH * config.heads)
+    dtype = model.blocks[0].self_attn.q.weight.dtype
+    products = products_seconds(linear, dtype, rounds)
+    products += products_seconds(attention, dtype, rounds, stack=BATCH * config.heads)
     return {
         "ms": 1e3 * forward,
         "gflops": flop / forward / 1e9,
@@ -125,12 +129,17 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=tuple(SLOTS), default="small")
+    parser.add_argument("--precision", choices=("fast", "float32"), default="fast")
     parser.add_argument("--json", action="store_true", help="print one flat object")
     arguments = parser.parse_args()
     model = Transformer(spark()).eval()
+    if arguments.precision == "fast":
+        model.in_fast_precision()
     cases = [(f"slots_{slots}", slots, 0) for slots in SLOTS[arguments.size]]
     cases += [(f"cached_{cached}", 1, cached) for cached in CACHED[arguments.size]]
     figures: dict[str, float] = {"threads": torch.get_num_threads(), "batch": BATCH}
+    bits = 8 * model.blocks[0].self_attn.q.weight.element_size()
+    figures["bits"] = bits
     for name, slots, cached in cases:
         figures |= {
             f"{name}_{key}": round(v, 3) for key, v in measure(model, slots, cached, ROUNDS[arguments.size]).items()
@@ -139,7 +148,8 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(figures))
         return
-    print(f"{'case':<12}{'ms':>10}{'GFLOP/s':>10}{'GEMM':>10}{'ratio':>8}   ({torch.get_num_threads()} threads)")
+    print(f"{torch.get_num_threads()} threads, {bits} bits")
+    print(f"{'case':<12}{'ms':>10}{'GFLOP/s':>10}{'GEMM':>10}{'ratio':>8}")
     for name, _, _ in cases:
         ms, rate, gemm, ratio = (figures[f"{name}_{key}"] for key in ("ms", "gflops", "gemm_gflops", "ratio"))
         print(f"{name:<12}{ms:>10.1f}{rate:>10.1f}{gemm:>10.1f}{ratio:>8.2f}")

@@ -79,7 +79,7 @@ def test_a_model_survives_its_file(saved: Path, tmp_path: Path) -> None:
     assert save_model(again, **parts, origin=ORIGIN) == model.weights_digest
 
 
-def test_a_loaded_model_runs_in_float32(saved: Path) -> None:
+def test_a_loaded_model_takes_and_gives_float32(saved: Path) -> None:
     model = read_model(saved, "tiny")
     tokens = model.text.encode(["a red boat", ""])
     assert tokens.dtype == torch.float32

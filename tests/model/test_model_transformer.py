@@ -239,6 +239,20 @@ def test_gradients_reach_every_parameter() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_inference_runs_in_the_fast_precision_and_answers_alike(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr("kinemark.model.transformer.fast_dtype", lambda _device: dtype)
+    model, fast = randomised(tiny()), randomised(tiny()).in_fast_precision()
+    assert fast.blocks[0].ffn[0].weight.dtype == dtype
+    assert fast.head.head.weight.dtype == torch.float32
+    with torch.no_grad():
+        exact, quick = model(*inputs(tiny(), 2)), fast(*inputs(tiny(), 2))
+    assert quick.dtype == torch.float32
+    assert (quick - exact).square().mean() < 1e-3 * exact.square().mean()
+
+
 def test_half_precision_keeps_the_residual_stream_in_float32() -> None:
     model = randomised(tiny())
     x, sigma, text = inputs(tiny(), 2)

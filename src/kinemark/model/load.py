@@ -94,7 +94,10 @@ def load_model(name: str) -> Model:
 
 
 def read_model(path: Path, name: str) -> Model:
-    """Load a model from a file that `save_model` wrote; it computes in float32.
+    """Load a model from a file that `save_model` wrote.
+
+    Its experts compute in the precision that this processor is fast at; the weights are stored in bfloat16 and lose
+    nothing by it.
 
     Raises:
         FailureError: the file is missing, damaged, or not one of ours.
@@ -127,6 +130,8 @@ def read_model(path: Path, name: str) -> Model:
     with torch.device("meta"):  # it holds nothing but what the file gives
         experts = {part: Transformer(config) for part, config in configs.items()}
     _fill({**experts, "text": text, "upsampler": upsampler}, state, path)
+    for expert in experts.values():
+        expert.in_fast_precision()
     return Model(name, config, experts["transformer"], experts.get("scene"), text, upsampler, origin, digest(path))
 
 

@@ -21,6 +21,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from kinemark.model.attention import CrossAttention, Join, SelfAttention, block_causal_mask, rotary_table
+from kinemark.model.precision import fast_dtype
 
 if TYPE_CHECKING:
     from kinemark.model.cache import KVCache
@@ -195,6 +196,15 @@ class Transformer(nn.Module):
         for layer in zeroed:
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.head.modulation)
+
+    def in_fast_precision(self) -> Transformer:
+        """Turn the weights into the precision that their device is fast at, and return self: for inference.
+
+        The last projection stays float32, because its output is the picture.
+        """
+        self.to(fast_dtype(self.head.head.weight.device))
+        self.head.float()
+        return self
 
     def forward(
         self,

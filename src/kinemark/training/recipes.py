@@ -44,10 +44,10 @@ class Recipe:
     scales: tuple[Scale, ...]
     windows: tuple[tuple[int, int], ...] = ((1, 1), (2, 3), (5, 9))
     window_shares: tuple[float, ...] = (0.45, 0.25, 0.3)
-    anchored: float = 0.4
+    anchored: float = 0.25
     tokens_per_step: int = 3072
     text_dropout: float = 0.1
-    subject_emphasis: float = 3.0
+    subject_emphasis: float = 8.0
     readout: float = 0.05
     matrix_lr: float = 6e-3
     other_lr: float = 2e-3
@@ -86,14 +86,14 @@ def _scales(sizes: tuple[tuple[int, int], ...], shares: tuple[float, ...], noise
 
 #: The scene is decided on small pictures, which cost a quarter of the tokens, and close to pure noise: large flat areas
 #: and a slot's four frames still show their colours at sigma 0.9, and what can be seen is not learnt from the text.
-_SCENE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix(mean=2.0, std=1.3))
+_SCENE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix(mean=3.0, std=1.6))
 #: Details are made from a middle noise level on (`sampling.coarse`), so that is where their expert trains.
 _DETAIL = _scales(((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(mean=0.2, std=0.9))
 
 
 def spark_cpu() -> SparkRecipe:
     """Two CPU cores, one for each expert, about two hours for first weights; every further hour adds."""
-    scene = Recipe(name="spark_cpu scene", config=spark(), scales=_SCENE, tokens_per_step=4096, compiled=True)
+    scene = Recipe(name="spark_cpu scene", config=spark(), scales=_SCENE, tokens_per_step=2048, compiled=True)
     return SparkRecipe("spark_cpu", scene, replace(scene, name="spark_cpu detail", scales=_DETAIL))
 
 
