@@ -95,7 +95,7 @@ def spark() -> TransformerConfig:
     return TransformerConfig(
         in_channels=12,
         out_channels=12,
-        patch=(1, 8, 8),
+        patch=(1, 4, 4),
         width=192,
         heads=4,
         ffn=768,

@@ -42,7 +42,7 @@ class Coarse:
     """
 
     factor: int = 2
-    multiple: int = 8
+    multiple: int = 4
     shift: float = 4.0
     sigma: float = 0.6
 

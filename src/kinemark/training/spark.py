@@ -114,15 +114,15 @@ def _train_part(
         train_upsampler(minutes, out / UPSAMPLER_FILE, degrade=degrade, start=start)
         return
     own, request = (recipe.scene, from_noise) if part is Part.SCENE else (recipe.detail, from_small_truth)
-    start = _shipped_expert(part, own)
-    if start is None and part is Part.DETAIL and begun(out, [Part.SCENE]):
+    expert = _shipped_expert(part, own)
+    if expert is None and part is Part.DETAIL and begun(out, [Part.SCENE]):
         # An expert for small noisy pictures already reads the text and knows what a patch is.
-        start, _ = find_expert(Part.SCENE, recipe.scene, out)
+        expert, _ = find_expert(Part.SCENE, recipe.scene, out)
     train(
         own,
         out / part,
         minutes=minutes,
-        start=start.state_dict() if start else None,
+        start=expert.state_dict() if expert else None,
         seed=seed,
         observe=observe or SheetObserver(request),
     )
