@@ -104,7 +104,7 @@ class Residual(nn.Module):
 
 
 class Probe(nn.Module):
-    """Reads attributes from five frames; a million weights and 0.3 GFLOP a clip."""
+    """Reads attributes from five frames; a million weights and 0.7 GFLOP a clip."""
 
     def __init__(self, width: int = 48, wide: int = 96, close_width: int = 128, hidden: int = 128) -> None:
         super().__init__()
