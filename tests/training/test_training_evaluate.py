@@ -1,5 +1,4 @@
 from dataclasses import replace
-from importlib.resources import files
 
 import pytest
 import torch
@@ -178,10 +177,6 @@ def test_a_clip_does_not_depend_on_its_batch(tiny_sampler):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not files("kinemark.training").joinpath("weights/probe.safetensors").is_file(),
-    reason="the weights of the probe are not here: none has read real renders at 99.5 % yet",
-)
 def test_the_probe_that_ships_reads_truth_and_falls_to_chance_on_shuffled_prompts():
     probe, questions = load_probe(), draw_questions(PLAIN, 100, seed=7)
     truth = render_examples([q.scene for q in questions], [4.0] * len(questions))

@@ -101,7 +101,7 @@ def test_held_out_compositions_are_shown_too():
 def test_the_pool_renders_a_share_of_what_is_drawn(monkeypatch):
     monkeypatch.setattr(probe_training, "_USES", 2)
     rendered = []
-    monkeypatch.setattr(probe_training, "render_examples", lambda scenes, _: rendered.append(len(scenes)) or _blank(16))
+    monkeypatch.setattr(probe_training, "render_examples", lambda scenes, _: rendered.append(len(scenes)) or _blank(32))
     pool = Pool(random.Random(0), size=32)
     drawn = sum(len(pool.draw(16)) for _ in range(20))
     assert drawn == 320
@@ -131,16 +131,29 @@ def test_measure_counts_every_attribute_that_a_scene_has():
 
 @pytest.mark.slow
 def test_the_recipe_is_one_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(probe_training, "_POOL", 16)
     monkeypatch.setattr(probe_training, "measure_ceilings", lambda _: {"setting": 0.5})
     main(["--minutes", "0.02", "--out", str(tmp_path / "p.safetensors")])
     assert (tmp_path / "p.safetensors").is_file()
     assert "too low to be reported" in capsys.readouterr().out
 
 
-def test_training_reports_and_ends():
+def test_training_reports_and_ends(monkeypatch):
+    monkeypatch.setattr(probe_training, "_POOL", 16)
     lines = []
     assert isinstance(train_probe(0.005, report=lines.append), Probe)
     assert lines[0].startswith("step 0")
+
+
+def test_training_goes_on_from_a_probe(monkeypatch):
+    monkeypatch.setattr(probe_training, "_POOL", 16)
+    begin = Probe().eval()
+    before = begin.read_whole["setting"].weight.detach().clone()
+    trained = train_probe(0.002, report=lambda _: None, begin=begin)
+    assert trained is begin
+    assert not trained.training
+    change = (trained.read_whole["setting"].weight - before).abs().max()
+    assert 0 < change < 0.02
 
 
 def _blank(count):
