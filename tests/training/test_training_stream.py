@@ -100,7 +100,7 @@ def test_captions_are_dropped_at_the_stated_rate(pool):
 def test_full_size_batches_have_the_stated_number_of_tokens(pool):
     recipe = spark_cpu().detail
     clips, _, slots, height, width = draw(pool, 0, recipe).clean_BCFHW.shape
-    tokens = clips * slots * (height // 8) * (width // 8)
+    tokens = clips * slots * (height // recipe.patch) * (width // recipe.patch)
     assert 0.7 * recipe.tokens_per_step < tokens <= recipe.tokens_per_step
 
 

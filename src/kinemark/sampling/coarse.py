@@ -56,7 +56,7 @@ def stream_coarse_first(
     """As `streaming.stream`, after the coarse pass if there is an expert for it; given slots stay as they are."""
     if experts.scene:
         small_BCFHW = sample_streaming(experts.scene, coarsened(conditions, config.coarse), config.scene_pass(), watch)
-        conditions = refining(conditions, small_BCFHW, config.coarse)
+        conditions, config = refining(conditions, small_BCFHW, config.coarse), config.detail_pass()
     yield from stream(experts.detail, conditions, config, watch)
 
 
@@ -69,7 +69,10 @@ def count_steps(experts: Experts, conditions: Conditions, config: SamplerConfig)
     """How often the experts are asked in all passes, commits to the cache not counted."""
     passes = [(conditions.cap_F, config)]
     if experts.scene:
-        passes = [(conditions.cap_F, config.scene_pass()), (conditions.cap_F.clamp(max=config.coarse.sigma), config)]
+        passes = [
+            (conditions.cap_F, config.scene_pass()),
+            (conditions.cap_F.clamp(max=config.coarse.sigma), config.detail_pass()),
+        ]
     return sum(block.steps for cap_F, sampler in passes for block in plan(conditions.time_F, cap_F, sampler))
 
 

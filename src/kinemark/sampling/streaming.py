@@ -9,6 +9,7 @@ Shape suffixes: B batch, C channels, F slots, H W latent size, S rows of a noise
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -82,6 +83,10 @@ class SamplerConfig:
     def scene_pass(self) -> SamplerConfig:
         """The sampler of the coarse pass."""
         return replace(self, shift=self.coarse.shift)
+
+    def detail_pass(self) -> SamplerConfig:
+        """The sampler of the pass after a coarse one: half the levels, for it has less to decide and pays four times."""
+        return replace(self, first_steps=math.ceil(self.first_steps / 2), steps=math.ceil(self.steps / 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ class Recipe:
     text_dropout: float = 0.1
     subject_emphasis: float = 8.0
     readout: float = 0.05
-    matrix_lr: float = 6e-3
-    other_lr: float = 2e-3
+    matrix_lr: float = 2e-3
+    other_lr: float = 7e-4
     ema: float = 0.998
     pool_size: int = 8192
     pool_steps: int = 1000
