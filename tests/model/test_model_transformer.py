@@ -8,10 +8,10 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 
-from kinemark.model.attention import block_causal_mask
+from kinemark.model.attention import block_causal_mask, rotary_table, rotate
 from kinemark.model.cache import CachePolicy, KVCache
 from kinemark.model.checkpoints import to_diffusers
-from kinemark.model.configs import TransformerConfig, tiny, wan_1_3b, wan_5b, wan_14b
+from kinemark.model.configs import TransformerConfig, spark, tiny, wan_1_3b, wan_5b, wan_14b
 from kinemark.model.transformer import TanhGELU, Transformer
 
 # Tiny shapes with the arithmetic of Wan: integer positions, base 10000, full attention.
@@ -226,6 +226,22 @@ def test_a_fresh_model_answers_zero_and_every_block_is_the_identity() -> None:
     assert model(x, sigma, text).abs().max() == 0
     assert all(torch.equal(tokens, seen[0]) for tokens in seen)
     assert seen[0].shape == (2, 2 * 16, 24)
+
+
+def test_half_of_the_heads_begin_near() -> None:
+    config = spark()
+    attention = Transformer(config).blocks[0].self_attn
+    tokens = torch.randn(4, 64, config.width, generator=torch.Generator().manual_seed(0))
+    table = rotary_table(config, torch.zeros(1, 1), (8, 8))
+    with torch.no_grad():
+        q, k = (
+            rotate(attention._split(norm(layer(tokens))), table)
+            for norm, layer in ((attention.norm_q, attention.q), (attention.norm_k, attention.k))
+        )
+    weight = ((q @ k.mT) * q.shape[-1] ** -0.5).softmax(dim=-1).mean(dim=0)
+    place = torch.cartesian_prod(torch.arange(8.0), torch.arange(8.0))
+    distance = (weight * torch.cdist(place, place)).sum(dim=-1).mean(dim=-1)
+    assert (distance[:2] < 0.7 * distance[2:].min()).all(), distance
 
 
 def test_gradients_reach_every_parameter() -> None:

@@ -87,10 +87,11 @@ class TransformerConfig:
 
 
 def spark() -> TransformerConfig:
-    """Return the model that ships with the package: 4x downsampled pixels, four frames to a slot, 64 tokens at 256x256.
+    """Return the model that ships with the package: 4x downsampled pixels, four frames to a slot, 256 tokens of 4x4.
 
-    Its distances are short (8 units across the picture, some hundred slots in a minute), so the rotary base is 100: the
-    slowest pair then turns once in about 350 units and every pair is of use.
+    Its distances are short (16 units across the picture, some hundred slots in a minute), so the rotary base is 100:
+    the slowest pair then turns once in about 350 units and every pair is of use. A token of the detail expert is one
+    unit wide.
     """
     return TransformerConfig(
         in_channels=12,
@@ -103,7 +104,7 @@ def spark() -> TransformerConfig:
         text_dim=128,
         text_len=16,
         rope_base=100.0,
-        rope_span=8.0,
+        rope_span=16.0,
         coordinates=True,
         predicts="clean",
         block_slots=1,

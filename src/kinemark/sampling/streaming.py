@@ -85,7 +85,7 @@ class SamplerConfig:
         return replace(self, shift=self.coarse.shift)
 
     def detail_pass(self) -> SamplerConfig:
-        """The sampler of the pass after a coarse one: half the levels, for it has less to decide and pays four times."""
+        """The sampler of the pass after a coarse one: half the levels, for it has less to decide."""
         return replace(self, first_steps=math.ceil(self.first_steps / 2), steps=math.ceil(self.steps / 2))
 
 
