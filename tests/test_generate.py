@@ -43,7 +43,9 @@ def model():
     upsampler = Upsampler(UpsamplerConfig(width=8, blocks=1))
     for part in (transformer, upsampler, text := TextEncoder(text_config())):
         part.eval().requires_grad_(requires_grad=False)
-    return Model("tiny", config, transformer, text, upsampler, Origin("tiny", "0" * 40, "abc", {}), "d" * 64)
+    return Model(
+        "tiny", config, transformer, transformer, text, upsampler, Origin("tiny", "0" * 40, "abc", {}), "d" * 64
+    )
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +125,9 @@ def test_progress_is_told_and_nothing_is_printed(model, capfd):
 
     generate(PROMPT, model=model, seconds=1, seed=1, progress=progress, **SMALL)
     sampled = [entry for entry in told if entry[0] == "sample"]
-    # Two steps for each of three slots.
-    assert [entry[1:3] for entry in sampled] == [(step, 6) for step in range(1, 7)]
-    assert {entry[3] for entry in sampled} == {(12, 1, 32, 32)}
+    # For each of three slots two steps on small latents, then one at full size.
+    assert [entry[1:3] for entry in sampled] == [(step, 9) for step in range(1, 10)]
+    assert [entry[3] for entry in sampled] == [(12, 1, 16, 16)] * 6 + [(12, 1, 32, 32)] * 3
     assert list(dict.fromkeys(entry[0] for entry in told)) == ["load", "sample", "check"]
     assert capfd.readouterr() == ("", "")
 

@@ -52,7 +52,7 @@ MAX_FPS: Final = 30
 MAX_STEPS: Final = 200
 MAX_GUIDANCE: Final = 20.0
 #: How closely spark follows a prompt unless told otherwise.
-GUIDANCE: Final = 3.0
+GUIDANCE: Final = 2.5
 
 
 class Progress(Protocol):

@@ -28,4 +28,6 @@ def tiny_model() -> Model:
     upsampler, text = Upsampler(UpsamplerConfig(width=8, blocks=1)), TextEncoder(text_config())
     for part in (transformer, upsampler, text):
         part.eval().requires_grad_(requires_grad=False)
-    return Model("tiny", config, transformer, None, text, upsampler, Origin("tiny", "0" * 40, "abc", {}), "d" * 64)
+    return Model(
+        "tiny", config, transformer, transformer, text, upsampler, Origin("tiny", "0" * 40, "abc", {}), "d" * 64
+    )

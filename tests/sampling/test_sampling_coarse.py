@@ -113,3 +113,4 @@ def test_every_expert_is_guided_alike(scale):
 def test_a_model_says_in_which_blocks_it_was_trained():
     assert SamplerConfig().fitted(spark()).block_slots == 1
     assert SamplerConfig().fitted(wan_1_3b()).block_slots is None
+    assert SamplerConfig().fitted(spark()).coarse.multiple == spark().patch[1]

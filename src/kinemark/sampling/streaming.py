@@ -77,8 +77,8 @@ class SamplerConfig:
     coarse: Coarse = Coarse()
 
     def fitted(self, model: TransformerConfig) -> SamplerConfig:
-        """The same, with the blocks that a model was trained for."""
-        return replace(self, block_slots=model.block_slots)
+        """The same, with the blocks that a model was trained for, and small sides that are whole patches."""
+        return replace(self, block_slots=model.block_slots, coarse=replace(self.coarse, multiple=model.patch[1]))
 
     def scene_pass(self) -> SamplerConfig:
         """The sampler of the coarse pass."""

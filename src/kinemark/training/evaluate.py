@@ -48,7 +48,7 @@ FPS: Final = 8
 FRAMES: Final = 33
 #: Fewer steps than people get: adherence is decided early, and the evaluation has to end within 20 minutes.
 QUICK_STEPS: Final = SamplerConfig(first_steps=8, steps=4)
-GUIDANCE: Final = 3.0
+GUIDANCE: Final = 2.5
 #: Strips of the contact sheet: the first clips of the plain group.
 SHEET_CLIPS: Final = 20
 #: Clips of the plain group that are decoded and read again at 256 pixels.

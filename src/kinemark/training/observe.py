@@ -77,7 +77,7 @@ class SheetObserver:
     slots: int = 5
     side: int = 64
     sampler: SamplerConfig = SamplerConfig(first_steps=16, steps=8)  # noqa: RUF009  a frozen value
-    guidance: float = 3.0
+    guidance: float = 2.5
 
     def __call__(self, trainee: Trainee, out: Path) -> None:
         """Sample the fixed prompts with the averaged weights, each from the same noise every time."""
