@@ -109,7 +109,7 @@ def test_the_drop_at_256_pixels_is_of_the_clips_that_were_decoded():
 
 
 def test_the_json_keeps_its_contract():
-    report = summarise(records(PLAIN, 60) + records(HELD_OUT, 20), CEILINGS, {"model": "spark"})
+    report = summarise(records(PLAIN, 60) + records(HELD_OUT, 20), CEILINGS, {"model": "spark", "n": 1, "held_out": 20})
     record = json.loads(json.dumps(report.to_dict()))
     assert record["n"] == 60
     assert record["adherence"] == dict.fromkeys([*SIX, "all"], 1.0)

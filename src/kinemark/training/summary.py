@@ -111,6 +111,7 @@ class Report:
         }
         rates = {name: {key: round(share.rate, 4) for key, share in group.items()} for name, group in groups.items()}
         return {
+            **self.facts,  # first: a plan has fields of the names below, and the contract's keys win
             "n": self.n,
             **rates,
             "held_out": rates["held_out"] | {"n": self.held_out["all"].n if self.held_out else 0},
@@ -120,7 +121,6 @@ class Report:
             **{f"{name}_ratio": round(ratio, 4) for name, ratio in self.ratios.items()},
             "probe_ceilings": self.ceilings,
             "not_reported": {name: rate for name, rate in self.ceilings.items() if rate < USABLE},
-            **self.facts,
         }
 
 
