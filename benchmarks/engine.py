@@ -1,6 +1,6 @@
 """How much of this machine's matrix rate the denoiser reaches.
 
-For spark at the shapes of a 256x256 clip (64 tokens to a slot, batch 2 for guidance) it times a forward of 1 to 9
+For spark at the shapes of a 256x256 clip (256 tokens to a slot, batch 2 for guidance) it times a forward of 1 to 9
 slots in block-causal order, and of one slot behind a cache. Beside it stands the rate of the bare matrix products in
 that very forward, same shapes, same threads, same precision; their ratio is what the rest of the network costs.
 

@@ -32,6 +32,7 @@ from kinemark.safety.policy import load_policy
 from kinemark.sampling.coarse import count_steps, experts_of, stream_coarse_first
 from kinemark.sampling.conditions import Conditions, draw_noise
 from kinemark.sampling.flow import clean_from_velocity, per_slot
+from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.settings import Settings, load_settings
 from kinemark.timeline import SPARK_SIZES, Timeline
@@ -51,8 +52,6 @@ MAX_SECONDS: Final = 60
 MAX_FPS: Final = 30
 MAX_STEPS: Final = 200
 MAX_GUIDANCE: Final = 20.0
-#: How closely spark follows a prompt unless told otherwise.
-GUIDANCE: Final = 2.5
 
 
 class Progress(Protocol):

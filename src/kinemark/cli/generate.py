@@ -41,8 +41,8 @@ def generate(
     _require_target(output, force=force)
     from kinemark.cli.given import timeline_for
     from kinemark.cli.progress import shown
-    from kinemark.generate import GUIDANCE
     from kinemark.generate import generate as make
+    from kinemark.sampling.guidance import GUIDANCE
 
     timeline = timeline_for(prompt, seconds, size, image, extend)
     console = err()

@@ -28,6 +28,11 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cpu" and _cpu_has_bfloat16() else torch.float32
 
 
+def fast_autocast(device: torch.device) -> torch.autocast:
+    """A context in which a network with float32 weights computes in `fast_dtype`: for training."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast_dtype(device) is torch.bfloat16)
+
+
 @cache
 def _cpu_has_bfloat16() -> bool:
     return _seconds(torch.float32) > _MARGIN * _seconds(torch.bfloat16)

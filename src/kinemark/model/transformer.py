@@ -213,12 +213,10 @@ class Transformer(nn.Module):
                 nn.init.zeros_(block.modulation)
                 for gate in GATES:
                     nn.init.ones_(block.modulation[:, gate])
+                look_near(block.self_attn)
         for layer in zeroed:
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.head.modulation)
-        for block in self.modules():
-            if isinstance(block, Block):
-                look_near(block.self_attn)
 
     def in_fast_precision(self) -> Transformer:
         """Turn the weights into the precision that their device is fast at, and return self: for inference.

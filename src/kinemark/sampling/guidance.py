@@ -6,7 +6,7 @@ Shape suffixes: B batch, C channels, F slots, H W latent size, L tokens, D width
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from kinemark.model.cache import KVCache
     from kinemark.model.transformer import Transformer
+
+#: How closely spark follows a prompt unless told otherwise.
+GUIDANCE: Final = 2.5
 
 
 def guided(transformer: Transformer, empty_LD: Tensor, scale: float) -> Denoiser:

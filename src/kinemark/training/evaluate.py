@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from kinemark.model.autoencoder import unpack
 from kinemark.sampling.coarse import experts_of, sample_coarse_first
 from kinemark.sampling.conditions import Conditions
+from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.timeline import slot_count
 from kinemark.training.exam import HELD_OUT, PLAIN, SIX, WIDE, Group, Question, draw_questions
@@ -48,7 +49,6 @@ FPS: Final = 8
 FRAMES: Final = 33
 #: Fewer steps than people get: adherence is decided early, and the evaluation has to end within 20 minutes.
 QUICK_STEPS: Final = SamplerConfig(first_steps=8, steps=4)
-GUIDANCE: Final = 2.5
 #: Strips of the contact sheet: the first clips of the plain group.
 SHEET_CLIPS: Final = 20
 #: Clips of the plain group that are decoded and read again at 256 pixels.

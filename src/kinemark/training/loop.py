@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from kinemark.model.precision import fast_dtype
+from kinemark.model.precision import fast_autocast
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import noised
 from kinemark.training.objective import SceneReadout, clean_loss, draw_sigma, readout_loss
@@ -102,7 +102,7 @@ def training_step(
         lambda _module, _inputs, output: middle.append(output)
     )
     block_F = torch.arange(slots, device=sigma_BF.device)
-    with torch.autocast(recipe.device, torch.bfloat16, enabled=fast_dtype(sigma_BF.device) is torch.bfloat16):
+    with fast_autocast(sigma_BF.device):
         predicted_BCFHW = trainee.transformer(x_BCFHW, sigma_BF, batch.text_BLD, time_BF=batch.time_BF, block_F=block_F)
         hook.remove()
         read_BSFK = trainee.readout(middle[0], slots)

@@ -14,7 +14,7 @@ from kinemark.model.autoencoder import SCALE, encode, unpack
 from kinemark.model.scene_code import scene_tokens
 from kinemark.sampling.coarse import coarsened, refining
 from kinemark.sampling.conditions import Conditions
-from kinemark.sampling.guidance import guided
+from kinemark.sampling.guidance import GUIDANCE, guided
 from kinemark.sampling.streaming import SamplerConfig, sample_streaming
 from kinemark.training.loop import LOG_FILE, SIGMA_EDGES
 from kinemark.training.sheet import contact_sheet, plot_log, write_png
@@ -77,7 +77,7 @@ class SheetObserver:
     slots: int = 5
     side: int = 64
     sampler: SamplerConfig = SamplerConfig(first_steps=16, steps=8)  # noqa: RUF009  a frozen value
-    guidance: float = 2.5
+    guidance: float = GUIDANCE
 
     def __call__(self, trainee: Trainee, out: Path) -> None:
         """Sample the fixed prompts with the averaged weights, each from the same noise every time."""

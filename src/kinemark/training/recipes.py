@@ -93,7 +93,7 @@ _DETAIL = _scales(((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(me
 
 def spark_cpu() -> SparkRecipe:
     """Two CPU cores, one for each expert, about two hours for first weights; every further hour adds."""
-    scene = Recipe(name="spark_cpu scene", config=spark(), scales=_SCENE, tokens_per_step=3072, compiled=True)
+    scene = Recipe(name="spark_cpu scene", config=spark(), scales=_SCENE, compiled=True)
     return SparkRecipe("spark_cpu", scene, replace(scene, name="spark_cpu detail", scales=_DETAIL))
 
 

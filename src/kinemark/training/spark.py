@@ -114,7 +114,7 @@ def _train_part(
         train_upsampler(minutes, out / UPSAMPLER_FILE, degrade=degrade, start=start)
         return
     own, request = (recipe.scene, from_noise) if part is Part.SCENE else (recipe.detail, from_small_truth)
-    expert = _shipped_expert(part, own)
+    expert = _fitting(_shipped(), part, own)
     if expert is None and part is Part.DETAIL and begun(out, [Part.SCENE]):
         # An expert for small noisy pictures already reads the text and knows what a patch is.
         expert, _ = find_expert(Part.SCENE, recipe.scene, out)
@@ -131,17 +131,17 @@ def _train_part(
 def _missing(recipe: SparkRecipe, out: Path) -> list[Part]:
     """Parts that are neither in `out` nor shipped."""
     experts = {Part.SCENE: recipe.scene, Part.DETAIL: recipe.detail}
-    missing = [p for p, own in experts.items() if not (begun(out, [p]) or _shipped_expert(p, own))]
-    return missing if SHIPPED.is_file() or (out / UPSAMPLER_FILE).is_file() else [*missing, Part.UPSAMPLER]
+    shipped = _shipped()
+    missing = [part for part, own in experts.items() if not (begun(out, [part]) or _fitting(shipped, part, own))]
+    return missing if shipped or (out / UPSAMPLER_FILE).is_file() else [*missing, Part.UPSAMPLER]
 
 
 def _shipped() -> Model | None:
     return read_model(SHIPPED, "spark") if SHIPPED.is_file() else None
 
 
-def _shipped_expert(part: Part, recipe: Recipe) -> Transformer | None:
+def _fitting(shipped: Model | None, part: Part, recipe: Recipe) -> Transformer | None:
     """The expert that ships, if there is one and it fits the recipe."""
-    shipped = _shipped()
     expert = shipped and (shipped.scene if part is Part.SCENE else shipped.transformer)
     return expert if expert and expert.config == recipe.config else None
 
@@ -152,13 +152,14 @@ def find_expert(part: Part, recipe: Recipe, out: Path) -> tuple[Transformer, str
     Raises:
         FailureError: there is neither, or the run is damaged.
     """
-    shipped = _shipped_expert(part, recipe)
-    origin = f"after {read_model(SHIPPED, 'spark').origin.recipe}" if shipped else "from random weights"
+    shipped = _shipped()
+    expert = _fitting(shipped, part, recipe)
+    origin = f"after {shipped.origin.recipe}" if shipped and expert else "from random weights"
     path = out / part / STATE_FILE
     if not path.exists():
-        if shipped is None:
+        if expert is None:
             raise FailureError(f"no {part} expert in {out}; train it: kinemark train spark --part {part} --out {out}")
-        return shipped, f"{part} as shipped"
+        return expert, f"{part} as shipped"
     values, progress = read_average(path)
     transformer = Transformer(recipe.config)
     transformer.load_state_dict(values)
