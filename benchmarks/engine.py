@@ -97,15 +97,20 @@ def measure(model: Transformer, slots: int, cached: int, rounds: int) -> dict[st
     config = model.config
     text = torch.randn(BATCH, config.text_len, config.text_dim)
 
-    def latent(number: int) -> Tensor:
-        return torch.randn(BATCH, config.in_channels, number, LATENT, LATENT)
+    def latent(number: int) -> dict[str, Tensor]:
+        x, condition = (
+            torch.randn(BATCH, channels, number, LATENT, LATENT)
+            for channels in (config.in_channels, config.condition_channels)
+        )
+        return {"x_BCFHW": x, "condition_BCFHW": condition}
 
     sigma = torch.tensor(0.5)
     cache = None
     if cached:
         cache = KVCache()
-        model(latent(cached), sigma, text, cache=cache, write=True)
-    run = partial(model, latent(slots), sigma, text, block_F=torch.arange(slots), cache=cache)
+        model(**latent(cached), sigma_BF=sigma, text_BLD=text, cache=cache, write=True)
+    block_F = torch.arange(slots)
+    run = partial(model, **latent(slots), sigma_BF=sigma, text_BLD=text, block_F=block_F, cache=cache)
     per_slot = LATENT * LATENT // (config.patch[1] * config.patch[2])
     linear = linear_shapes(model, run)
     attention = attention_shapes(config, slots * per_slot, (slots + cached) * per_slot)

@@ -13,14 +13,15 @@ import kinemark
 from kinemark.errors import RefusedError, RequestError
 from kinemark.generate import Clip, generate, parse_size
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
-from kinemark.model.configs import tiny
 from kinemark.model.load import Model, Origin
+from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextEncoder, text_config
 from kinemark.model.tokenizer import MAX_WORDS
 from kinemark.model.transformer import Transformer
 from kinemark.safety.decision import digest_frames
 from kinemark.settings import Settings
 from kinemark.timeline import Capability, Card, Kept, Timeline, video_from_frames
+from kinemark.training.recipes import tiny_recipe
 
 PROMPT = "a red sailboat drifts right across the sea at sunset"
 SMALL = {"size": (128, 128), "steps": 2}
@@ -30,21 +31,27 @@ SMALL = {"size": (128, 128), "steps": 2}
 def model():
     """Spark in miniature. Its head is biased towards a gradient in each patch, so that its output is a picture."""
     torch.manual_seed(0)
-    config = replace(
-        tiny(), in_channels=12, out_channels=12, patch=(1, 8, 8), text_dim=128, text_len=16, rope_span=8.0,
-        capabilities=frozenset({Capability.HISTORY}),
-    )  # fmt: skip
+    config = replace(tiny_recipe().config, capabilities=frozenset({Capability.HISTORY}))
     transformer = Transformer(config)
     with torch.no_grad():
         for parameter in transformer.blocks.parameters():
             parameter.copy_(0.2 * torch.randn_like(parameter))
         transformer.head.head.weight.normal_(std=0.01)
-        transformer.head.head.bias.copy_(torch.linspace(-0.8, 0.8, 8 * 8 * 12))
+        transformer.head.head.bias.copy_(torch.linspace(-0.8, 0.8, 4 * 4 * 12))
     upsampler = Upsampler(UpsamplerConfig(width=8, blocks=1))
-    for part in (transformer, upsampler, text := TextEncoder(text_config())):
+    planner = LayoutPlanner(PlannerConfig(width=16, layers=1))
+    for part in (transformer, planner, upsampler, text := TextEncoder(text_config())):
         part.eval().requires_grad_(requires_grad=False)
     return Model(
-        "tiny", config, transformer, transformer, text, upsampler, Origin("tiny", "0" * 40, "abc", {}), "d" * 64
+        name="tiny",
+        config=config,
+        transformer=transformer,
+        scene=transformer,
+        planner=planner,
+        text=text,
+        autoencoder=upsampler,
+        origin=Origin("tiny", "0" * 40, "abc", {}),
+        weights_digest="d" * 64,
     )
 
 

@@ -22,7 +22,9 @@ from einops import rearrange
 
 from kinemark.errors import RequestError
 from kinemark.model.autoencoder import SCALE, encode
+from kinemark.model.layout import empty_layout
 from kinemark.model.load import Model, load_model
+from kinemark.model.planner import lay_out
 from kinemark.model.text import count_words
 from kinemark.model.tokenizer import MAX_WORDS
 from kinemark.provenance.release import Released, ReleaseFacts, release
@@ -293,14 +295,25 @@ def _conditions(timeline: Timeline, model: Model, grid: tuple[int, int], seed: i
         known_BCFHW[0, :, index] = _encode_slot(still.picture_CHW[None])
     text_PLD = model.text.encode([span.text for span in timeline.prompts])
     prompts = [timeline.prompt_of_slot(slot) for slot in (*slots, *(math.ceil(still.time) for still in stills))]
+    text_BFLD = text_PLD[None, prompts]
     return Conditions(
-        text_BFLD=text_PLD[None, prompts],
+        text_BFLD=text_BFLD,
         time_F=torch.tensor([*slots, *(still.time for still in stills)], dtype=torch.float32),
         cap_F=torch.tensor([*caps, *(0.0 for _ in stills)]),
         known_BCFHW=known_BCFHW,
         noise_BCFHW=noise,
         history_noise_BCFHW=history_noise,
+        layout_BSFK=_layout(timeline, model, text_BFLD, grid, seed),
     )
+
+
+def _layout(timeline: Timeline, model: Model, text_BFLD: Tensor, grid: tuple[int, int], seed: int) -> Tensor | None:
+    """Where the subjects are in each slot. Given frames show that themselves: nothing is planned beside them."""
+    if model.planner is None:
+        return None
+    if timeline.knowns:
+        return empty_layout(*text_BFLD.shape[:2])
+    return lay_out(model.planner, text_BFLD, [seed], grid)
 
 
 def _encode_slot(video_TCHW: Tensor) -> Tensor:

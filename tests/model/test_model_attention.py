@@ -50,7 +50,7 @@ def test_axes_share_a_head_as_in_wan() -> None:
 
 def test_scores_depend_on_differences_only() -> None:
     config = spark()
-    q, k = torch.randn(2, 1, 1, 1, 48)
+    q, k = torch.randn(2, 1, 1, 1, config.head_dim)
     grid = (1, 1)
 
     def score(at_q: float, at_k: float) -> torch.Tensor:
@@ -65,12 +65,12 @@ def test_scores_depend_on_differences_only() -> None:
 def test_a_span_makes_positions_independent_of_resolution() -> None:
     """The same place in the picture has the same position; the shorter side spans 16 units, tokens are at centres."""
     config, time = spark(), torch.zeros(1, 1)
-    coarse = rotary_table(config, time, (4, 4)).view(4, 4, 24, 2)
-    threefold = rotary_table(config, time, (12, 12)).view(12, 12, 24, 2)
+    coarse = rotary_table(config, time, (4, 4)).view(4, 4, config.head_dim // 2, 2)
+    threefold = rotary_table(config, time, (12, 12)).view(12, 12, config.head_dim // 2, 2)
     torch.testing.assert_close(coarse, threefold[1::3, 1::3])  # the middle of every three has the same centre
-    wide = rotary_table(config, time, (4, 8)).view(4, 8, 24, 2)
+    wide = rotary_table(config, time, (4, 8)).view(4, 8, config.head_dim // 2, 2)
     torch.testing.assert_close(wide[:, :4], coarse)
-    native = rotary_table(config, time, (16, 16)).view(16, 16, 24, 2)
+    native = rotary_table(config, time, (16, 16)).view(16, 16, config.head_dim // 2, 2)
     step = torch.atan2(native[1, 0, 8, 1], native[1, 0, 8, 0]) - torch.atan2(native[0, 0, 8, 1], native[0, 0, 8, 0])
     torch.testing.assert_close(step, torch.tensor(1.0))  # at 256x256 neighbours are one unit apart
 

@@ -26,7 +26,7 @@ from kinemark.model.checkpoints import (
 from kinemark.model.configs import tiny, wan_1_3b
 from kinemark.model.transformer import Transformer
 
-CONFIG = replace(tiny(), coordinates=False)
+CONFIG = tiny()
 
 
 @pytest.fixture
@@ -122,8 +122,9 @@ def test_sizes_are_read_from_the_tensors(state: dict[str, torch.Tensor]) -> None
     assert fitted(wan_1_3b(), wan.state_dict()) == replace(wan_1_3b(), layers=2)
 
 
-def test_coordinates_are_not_latent_channels() -> None:
-    assert fitted(tiny(), Transformer(tiny()).state_dict()) == tiny()
+def test_the_condition_is_not_part_of_the_latent() -> None:
+    config = replace(tiny(), condition_channels=3)
+    assert fitted(config, Transformer(config).state_dict()) == config
 
 
 def test_sizes_that_are_missing_or_strange(state: dict[str, torch.Tensor]) -> None:

@@ -29,7 +29,7 @@ def test_wan_heads_are_128_wide(config: TransformerConfig) -> None:
 def test_spark_is_small_and_knows_the_autoencoder() -> None:
     config = spark()
     parameters = sum(parameter.numel() for parameter in Transformer(config).parameters())
-    assert 5_000_000 < parameters < 6_000_000
+    assert 3_000_000 < parameters < 4_000_000
     assert config.in_channels == config.out_channels == 12
     assert (config.predicts, config.block_slots) == ("clean", 1)
 

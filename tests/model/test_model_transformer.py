@@ -12,12 +12,10 @@ from kinemark.model.attention import block_causal_mask, rotary_table, rotate
 from kinemark.model.cache import CachePolicy, KVCache
 from kinemark.model.checkpoints import to_diffusers
 from kinemark.model.configs import TransformerConfig, spark, tiny, wan_1_3b, wan_5b, wan_14b
-from kinemark.model.transformer import TanhGELU, Transformer
+from kinemark.model.transformer import TanhGELU, Transformer, damped
 
 # Tiny shapes with the arithmetic of Wan: integer positions, base 10000, full attention.
-WAN_LIKE = replace(
-    tiny(), rope_base=10_000.0, rope_span=None, coordinates=False, predicts="velocity", block_slots=None, freq_dim=256
-)
+WAN_LIKE = replace(tiny(), rope_base=10_000.0, rope_span=None, predicts="velocity", block_slots=None, freq_dim=256)
 
 
 def randomised(config: TransformerConfig, seed: int = 0) -> Transformer:
@@ -241,7 +239,7 @@ def test_half_of_the_heads_begin_near() -> None:
     weight = ((q @ k.mT) * q.shape[-1] ** -0.5).softmax(dim=-1).mean(dim=0)
     place = torch.cartesian_prod(torch.arange(8.0), torch.arange(8.0))
     distance = (weight * torch.cdist(place, place)).sum(dim=-1).mean(dim=-1)
-    assert (distance[:2] < 0.7 * distance[2:].min()).all(), distance
+    assert (distance[:2] < 0.75 * distance[2:].min()).all(), distance
 
 
 def test_gradients_reach_every_parameter() -> None:
@@ -296,6 +294,52 @@ def test_wan_sizes(config: TransformerConfig, parameters: int, per_block: int, t
     assert sum(p.numel() for p in model.parameters()) == parameters
     assert sum(p.numel() for p in model.blocks[0].parameters()) == per_block
     assert len(model.state_dict()) == tensors == 15 + 27 * config.layers
+
+
+def test_a_condition_is_read_beside_the_latent() -> None:
+    config = replace(tiny(), condition_channels=3)
+    model = randomised(config)
+    x, sigma, text = inputs(config, 2)
+    condition = torch.randn(len(x), 3, *x.shape[2:])
+    shown, other = (model(x, sigma, text, condition_BCFHW=c) for c in (condition, -condition))
+    assert not torch.allclose(shown, other)
+    wide = Transformer(replace(config, condition_channels=0, in_channels=config.in_channels + 3)).eval()
+    wide.load_state_dict(model.state_dict())
+    torch.testing.assert_close(wide(torch.cat((x, condition), dim=1), sigma, text), shown)
+
+
+@pytest.mark.parametrize("channels", [0, 2])
+def test_a_wrong_condition_is_explained(channels: int) -> None:
+    config = replace(tiny(), condition_channels=3)
+    x, sigma, text = inputs(config, 1)
+    condition = torch.randn(len(x), channels, *x.shape[2:]) if channels else None
+    with pytest.raises(ValueError, match=f"a condition of {channels} channels; the model takes 3"):
+        Transformer(config)(x, sigma, text, condition_BCFHW=condition)
+
+
+def test_pooled_text_speaks_to_every_block() -> None:
+    """With cross-attention silenced, the text still matters; without `pooled_text` it does not."""
+    for pooled in (True, False):
+        config = replace(tiny(), pooled_text=pooled)
+        model = randomised(config)
+        with torch.no_grad():
+            for block in model.blocks:
+                block.cross_attn.o.weight.zero_()
+        x, sigma, text = inputs(config, 1)
+        assert torch.allclose(model(x, sigma, text), model(x, sigma, -text)) is not pooled
+
+
+def test_pure_noise_is_not_shown_and_clean_latents_are_untouched() -> None:
+    x = torch.randn(3, 4, 1, 4, 4)
+    sigma = torch.tensor([[1.0], [0.0], [0.5]])
+    shown = damped(x, sigma, signal_variance=0.3)
+    assert (shown[0] == 0).all()
+    torch.testing.assert_close(shown[1], x[1])
+    torch.testing.assert_close(shown[2], x[2] * (0.5 * 0.3 / (0.25 * 0.3 + 0.25)) ** 0.5)
+    model = randomised(replace(tiny(), signal_variance=0.3))
+    _, _, text = inputs(tiny(), 1)
+    one, other = (model(noise, torch.ones(1), text[:1]) for noise in torch.randn(2, 1, 4, 1, 8, 8))
+    torch.testing.assert_close(one, other)
 
 
 def test_bad_shapes_are_explained() -> None:

@@ -17,7 +17,7 @@ from kinemark.sampling.flow import per_slot, velocity_from_clean
 from kinemark.sampling.guidance import Guided
 from kinemark.sampling.streaming import Coarse, SamplerConfig
 
-COARSE = Coarse(multiple=4)
+COARSE = Coarse()
 
 
 class Recorder:
@@ -42,21 +42,14 @@ def test_noise_stays_standard_when_it_is_shrunk():
     assert small.history_noise_BCFHW.std().item() == pytest.approx(1.0, abs=0.03)
 
 
-@pytest.mark.parametrize(
-    ("size", "small"), [((16, 16), (8, 8)), ((16, 24), (8, 12)), ((24, 40), (12, 20)), ((8, 18), (4, 12))]
-)
-def test_small_sides_are_whole_patches(size, small):
-    assert coarsened(ask(*size), COARSE).known_BCFHW.shape[-2:] == small
-
-
-@pytest.mark.parametrize("size", [(16, 24), (8, 18), (24, 20)])
+@pytest.mark.parametrize("size", [(16, 24), (8, 16), (24, 40)])
 def test_there_and_back_keeps_the_place(size):
     conditions = ask(*size)
     ramp = torch.linspace(-1, 1, size[1]).expand_as(conditions.known_BCFHW).contiguous()
     conditions.known_BCFHW.copy_(ramp)
     back = refining(conditions, coarsened(conditions, COARSE).known_BCFHW, COARSE).known_BCFHW
     assert back.shape == ramp.shape
-    inner = slice(4, -4)
+    inner = slice(2, -2)
     assert (back - ramp)[..., inner].abs().max() < 0.02
 
 
@@ -113,4 +106,3 @@ def test_every_expert_is_guided_alike(scale):
 def test_a_model_says_in_which_blocks_it_was_trained():
     assert SamplerConfig().fitted(spark()).block_slots == 1
     assert SamplerConfig().fitted(wan_1_3b()).block_slots is None
-    assert SamplerConfig().fitted(spark()).coarse.multiple == spark().patch[1]

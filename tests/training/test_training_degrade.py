@@ -3,9 +3,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from kinemark.model.configs import tiny
 from kinemark.model.transformer import Transformer
 from kinemark.training.degrade import DenoisedOnce, SyntheticFlaws
+from kinemark.training.recipes import tiny_recipe
 from kinemark.worlds.spec import PLAIN_MIX, sample_scene
 
 
@@ -69,7 +69,7 @@ class PlainText:
 
 def test_the_transformer_degrades_by_denoising_once():
     torch.manual_seed(0)
-    config = tiny()
+    config = tiny_recipe().config
     transformer, text = Transformer(config).eval(), PlainText(config.text_dim)
     degrade = DenoisedOnce(transformer, text)
     shape = latents(side=4 * config.patch[1], channels=config.in_channels)

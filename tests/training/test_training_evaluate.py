@@ -6,7 +6,7 @@ from einops import rearrange
 
 from kinemark.errors import FailureError
 from kinemark.model.autoencoder import unpack
-from kinemark.model.configs import tiny
+from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextConfig, TextEncoder
 from kinemark.model.tokenizer import load_vocabulary
 from kinemark.model.transformer import Transformer
@@ -21,6 +21,7 @@ from kinemark.training.evaluate import (
 from kinemark.training.exam import HELD_OUT, PLAIN, SIX, WIDE, draw_questions
 from kinemark.training.probe import Probe, in_order, load_probe
 from kinemark.training.probe_training import render_examples
+from kinemark.training.recipes import tiny_recipe
 from kinemark.training.summary import RATIOS, ClipRecord, summarise
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes
@@ -156,12 +157,15 @@ def test_single_frames_have_no_direction_and_a_spent_budget_ends_it(untrained):
 @pytest.fixture(scope="module")
 def tiny_sampler():
     torch.manual_seed(0)
-    config = replace(
-        tiny(), in_channels=12, out_channels=12, patch=(1, 8, 8), text_dim=128, text_len=16, rope_span=8.0,
-    )  # fmt: skip
+    config = tiny_recipe().config
+    planner = LayoutPlanner(PlannerConfig(width=16, layers=1))
     text = TextEncoder(TextConfig(vocabulary=len(load_vocabulary())))
     return TextToLatent(
-        *(Transformer(config).eval() for _ in range(2)), text.eval(), SamplerConfig(first_steps=2, steps=1), 2.0
+        *(Transformer(config).eval() for _ in range(2)),
+        planner.eval(),
+        text.eval(),
+        SamplerConfig(first_steps=2, steps=1),
+        2.0,
     )
 
 

@@ -75,7 +75,7 @@ def test_train_writes_state_and_log_and_ends_its_cycle(tmp_path):
     )
     lines = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, trainee.progress.step + 1))
-    assert {"loss", "norm", "read", "lr_factor", "clips", "tokens"} <= lines[-1].keys()
+    assert {"loss", "norm", "lr_factor", "clips", "tokens"} <= lines[-1].keys()
     assert any(name.startswith("loss_sigma_") for name in lines[-1])
     assert seen[-1] == (1.0, tmp_path)
 

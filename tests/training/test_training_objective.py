@@ -7,10 +7,8 @@ from kinemark.sampling.flow import noised, velocity_from_clean
 from kinemark.training.objective import (
     SIGMA_FLOOR,
     NoiseMix,
-    SceneReadout,
     clean_loss,
     draw_sigma,
-    readout_loss,
     velocity_weight,
 )
 
@@ -89,26 +87,3 @@ def test_history_costs_nothing():
     )
     assert loss[0, 0] == 0
     assert loss[0, 1] > 0
-
-
-def test_readout_learns_where_a_spot_is():
-    torch.manual_seed(0)
-    readout = SceneReadout(width=3, subjects=1, values=1)
-    optimiser = torch.optim.Adam(readout.parameters(), lr=0.03)
-    place = torch.rand(64, 2)
-    tokens = torch.zeros(64, 2, 8, 3)
-    tokens[..., 2] = torch.rand(64, 2, 8)
-    tokens[:, :, 3, 0], tokens[:, :, 3, 1] = 1.0, place
-    for _ in range(200):
-        loss = readout_loss(readout(tokens.flatten(1, 2), 2), place[:, None, :, None], torch.ones(64, 2))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert loss.item() < 0.05
-
-
-def test_absent_subjects_do_not_count():
-    state = torch.full((2, 2, 3, 5), float("nan"))
-    state[:, 0] = 1.0
-    loss = readout_loss(torch.ones(2, 2, 3, 5), state, torch.ones(2, 3))
-    assert loss.item() == 0.0

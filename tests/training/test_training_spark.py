@@ -8,11 +8,14 @@ from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.load import load_model
+from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextEncoder, text_config
 from kinemark.training import spark as module
 from kinemark.training.loop import STATE_FILE, build_trainee
+from kinemark.training.planner import PlannerRecipe, save_planner
 from kinemark.training.recipes import tiny_spark
 from kinemark.training.spark import (
+    PLANNER_FILE,
     SPARK_FILE,
     TEXT_FILE,
     UPSAMPLER_FILE,
@@ -35,10 +38,11 @@ def nothing_shipped(monkeypatch, tmp_path):
 
 @pytest.fixture
 def run(tmp_path):
-    """A folder with an untrained text encoder, so that no test waits for one."""
+    """A folder with an untrained text encoder and planner, so that no test waits for them."""
     out = tmp_path / "run"
     out.mkdir()
     save_text_encoder(out / TEXT_FILE, TextEncoder(text_config()), TextRecipe(), {})
+    save_planner(out / PLANNER_FILE, LayoutPlanner(PlannerConfig(width=16, layers=1)), PlannerRecipe())
     return out
 
 
@@ -68,6 +72,7 @@ def test_one_call_makes_weights_that_can_be_loaded(run):
     assert model.scene.config == RECIPE.scene.config
     assert model.origin.data_hash == require_manifest().sources[0].generator_sha256
     assert "tiny" in model.origin.recipe
+    assert model.planner.config == PlannerConfig(width=16, layers=1)
     assert (run / UPSAMPLER_FILE).is_file()
 
 

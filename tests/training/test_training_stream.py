@@ -1,10 +1,22 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from kinemark.model.autoencoder import encode
+from kinemark.model.layout import MAP_CHANNELS
 from kinemark.model.scene_code import UNSPECIFIED, scene_tokens
 from kinemark.training.recipes import spark_cpu, tiny_recipe
-from kinemark.training.stream import FPS, build_pool, draw_batch, pack_slots, soften, step_generator, window_frames
+from kinemark.training.stream import (
+    FPS,
+    build_pool,
+    draw_batch,
+    held,
+    pack_slots,
+    soften,
+    step_generator,
+    window_frames,
+)
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import SceneMix
 
@@ -52,10 +64,11 @@ def test_batches_hold_together(pool, step):
     assert channels == 12
     assert batch.time_BF.shape == (clips, slots)
     assert batch.mask_BFHW.shape == (clips, slots, height, width)
-    assert batch.state_BSFK.shape == (clips, 2, slots, 5)
+    assert batch.map_BCFHW.shape == (clips, MAP_CHANNELS, slots, height, width)
+    assert batch.map_BCFHW.isfinite().all()
     assert batch.text_BLD.shape == (clips, 16, 128)
     assert batch.clean_BCFHW.abs().max() <= 1
-    assert clips == 1 or clips * slots * (height // 8) * (width // 8) <= recipe.tokens_per_step
+    assert clips == 1 or clips * slots * (height // recipe.patch) * (width // recipe.patch) <= recipe.tokens_per_step
     window_F = batch.time_BF[:, batch.anchors :]
     assert torch.equal(window_F, torch.arange(slots - batch.anchors).float().expand(clips, -1))
     assert (batch.time_BF[:, : batch.anchors] <= slots - batch.anchors - 1).all()
@@ -70,19 +83,20 @@ def test_the_first_slot_and_every_anchor_hold_one_frame(pool):
 
 def test_window_frames_are_those_of_the_slots():
     frames = window_frames(3, torch.tensor([[5]]), torch.tensor([2]))
-    assert frames.tolist() == [[5, 5, 5, 5, 2, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10]]
+    assert frames.tolist() == [[5, 2, 3, 4, 5, 6, 7, 8, 9, 10]]
+    assert held(frames, 2).tolist() == [[5, 5, 5, 5, 2, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10]]
 
 
 def test_slots_are_packed_as_the_autoencoder_packs_them(pool):
     frames = window_frames(3, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64))
     scenes = type(pool.scenes)(pool.scenes.codes_BA[:2], pool.scenes.seed_B[:2])
-    small = render(scenes, frames / FPS, (16, 16)).video_BTCHW
+    small = held(render(scenes, frames / FPS, (16, 16)).video_BTCHW, 1)
     large = small[:, 3:].repeat_interleave(4, dim=-1).repeat_interleave(4, dim=-2)
     torch.testing.assert_close(pack_slots(small), encode(large))
 
 
 def test_every_size_of_the_recipe_comes_up(pool):
-    recipe = tiny_recipe()
+    recipe = replace(tiny_recipe(), cropped=0.0)
     sizes = {draw(pool, step, recipe).clean_BCFHW.shape[-2:] for step in range(24)}
     assert sizes == {scale.size for scale in recipe.scales}
 
@@ -102,6 +116,24 @@ def test_full_size_batches_have_the_stated_number_of_tokens(pool):
     clips, _, slots, height, width = draw(pool, 0, recipe).clean_BCFHW.shape
     tokens = clips * slots * (height // recipe.patch) * (width // recipe.patch)
     assert 0.7 * recipe.tokens_per_step < tokens <= recipe.tokens_per_step
+
+
+def test_cuts_show_the_subject_and_the_map_of_what_they_show(pool):
+    plain = replace(tiny_recipe(), windows=((1, 1),), window_shares=(1.0,), cropped=0.0, layout_dropout=0.0)
+    cut = replace(plain, cropped=1.0)
+    whole, parts = draw(pool, 2, plain), draw(pool, 2, cut)
+    assert parts.clean_BCFHW.shape[-1] < whole.clean_BCFHW.shape[-1]
+    assert len(parts.clean_BCFHW) > len(whole.clean_BCFHW)
+    shows = (parts.mask_BFHW.amax(dim=(1, 2, 3)) > 0.5).float().mean()
+    assert shows > 0.9
+    window, mask = parts.map_BCFHW[:, 14:15].amax(1), parts.mask_BFHW
+    assert (window >= 0.5)[mask > 0.9].float().mean() > 0.7  # the first subject's window covers (nearly) all of it
+
+
+def test_the_layout_is_dropped_at_the_stated_rate(pool):
+    recipe = replace(tiny_recipe(), layout_dropout=0.5)
+    untold = torch.cat([(draw(pool, step, recipe).map_BCFHW[:, 14:] == 0).all(dim=(1, 2, 3, 4)) for step in range(60)])
+    assert 0.3 < untold.float().mean() < 0.7
 
 
 def test_soften_widens_by_two_pixels():

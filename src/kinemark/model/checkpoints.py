@@ -149,7 +149,7 @@ def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def fitted(base: TransformerConfig, state: Mapping[str, Tensor]) -> TransformerConfig:
     """Return `base` with the sizes that tensors (under Kinemark's names) show.
 
-    What tensors do not show is `base`'s: the width of a head, the spectra, the text's length, the coordinates.
+    What tensors do not show is `base`'s: the width of a head, the spectra, the text's length, the condition.
 
     Raises:
         RequestError: a tensor that shows a size is missing or has another rank.
@@ -167,7 +167,7 @@ def fitted(base: TransformerConfig, state: Mapping[str, Tensor]) -> TransformerC
     numbers = [int(number[1]) for number in map(_NUMBER.match, state) if number]
     return replace(
         base,
-        in_channels=in_channels - 2 * base.coordinates,
+        in_channels=in_channels - base.condition_channels,
         out_channels=out_size // (patch[1] * patch[2]),
         patch=(patch[0], patch[1], patch[2]),
         width=width,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
+from kinemark.model.layout import MAP_CHANNELS
 from kinemark.timeline import Capability
 
 Prediction = Literal["velocity", "clean"]
@@ -34,8 +35,14 @@ class TransformerConfig:
     rope_span: float | None = None
     """None: spatial positions are token indices, as in Wan. A number: the shorter side spans this many units at every
     resolution and a token sits at its centre."""
-    coordinates: bool = False
-    """Show the patch embedding each pixel's row and column too: a small model need not infer them from edges."""
+    condition_channels: int = 0
+    """Channels of the condition that is laid beside the noised latent (spark: `layout.layout_map`)."""
+    signal_variance: float | None = None
+    """None: the noised latent is shown as it is, as in Wan. A number, the variance of clean latents: it is shown as
+    `transformer.damped` says, so that pure noise is not shown at all."""
+    pooled_text: bool = False
+    """Let all text tokens together modulate every block, as the noise level does (as in Stable Diffusion 3): a small
+    model follows it long before its cross-attention has learnt to."""
     eps: float = 1e-6
     predicts: Prediction = "velocity"
     """What the raw output is; `sampling.flow` turns both into a velocity."""
@@ -97,15 +104,17 @@ def spark() -> TransformerConfig:
         in_channels=12,
         out_channels=12,
         patch=(1, 4, 4),
-        width=192,
+        width=160,
         heads=4,
-        ffn=768,
-        layers=8,
+        ffn=640,
+        layers=6,
         text_dim=128,
         text_len=16,
         rope_base=100.0,
         rope_span=16.0,
-        coordinates=True,
+        condition_channels=MAP_CHANNELS,
+        signal_variance=0.3,
+        pooled_text=True,
         predicts="clean",
         block_slots=1,
         capabilities=frozenset({Capability.HISTORY}),
@@ -113,7 +122,7 @@ def spark() -> TransformerConfig:
 
 
 def tiny() -> TransformerConfig:
-    """Return a model for tests: every part of spark, in about 20 thousand parameters."""
+    """Return a model for tests: spark's arithmetic in about 20 thousand parameters, without layout or pooled text."""
     return TransformerConfig(
         in_channels=4,
         out_channels=4,
@@ -127,7 +136,6 @@ def tiny() -> TransformerConfig:
         freq_dim=32,
         rope_base=100.0,
         rope_span=4.0,
-        coordinates=True,
         predicts="clean",
         block_slots=1,
     )

@@ -21,6 +21,7 @@ from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.checkpoints import digest
 from kinemark.model.configs import TransformerConfig
+from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextConfig, TextEncoder
 from kinemark.model.transformer import Transformer
 
@@ -58,6 +59,8 @@ class Model:
     transformer: Transformer
     scene: Transformer | None
     """The expert that decides the scene on small latents (`sampling.coarse`), where a model has one."""
+    planner: LayoutPlanner | None
+    """What decides where the subjects are, for a transformer that is shown it (`model.layout`)."""
     text: TextEncoder
     autoencoder: Upsampler
     origin: Origin
@@ -122,6 +125,11 @@ def read_model(path: Path, name: str) -> Model:
         with torch.random.fork_rng(devices=[]):  # building a module draws random weights; loading must not be felt
             text = TextEncoder(TextConfig(**values["config"]["text"]))
             upsampler = Upsampler(UpsamplerConfig(**values["config"]["upsampler"]))
+            planners = {
+                part: LayoutPlanner(PlannerConfig(**values["config"][part]))
+                for part in ("planner",)
+                if part in values["config"]
+            }
     except (KeyError, TypeError, ValueError) as error:
         raise FailureError(
             f"the header of {path} does not describe a model that this version knows ({error}); "
@@ -129,10 +137,20 @@ def read_model(path: Path, name: str) -> Model:
         ) from error
     with torch.device("meta"):  # it holds nothing but what the file gives
         experts = {part: Transformer(config) for part, config in configs.items()}
-    _fill({**experts, "text": text, "upsampler": upsampler}, state, path)
+    _fill({**experts, **planners, "text": text, "upsampler": upsampler}, state, path)
     for expert in experts.values():
         expert.in_fast_precision()
-    return Model(name, config, experts["transformer"], experts.get("scene"), text, upsampler, origin, digest(path))
+    return Model(
+        name=name,
+        config=config,
+        transformer=experts["transformer"],
+        scene=experts.get("scene"),
+        planner=planners.get("planner"),
+        text=text,
+        autoencoder=upsampler,
+        origin=origin,
+        weights_digest=digest(path),
+    )
 
 
 def _fill(parts: Mapping[str, nn.Module], state: Mapping[str, Tensor], path: Path) -> None:
@@ -157,6 +175,7 @@ def save_model(
     upsampler: Upsampler,
     origin: Origin,
     scene: Transformer | None = None,
+    planner: LayoutPlanner | None = None,
 ) -> str:
     """Write a model's weights in bfloat16 with a header that says what they are; return the file's sha256.
 
@@ -173,6 +192,8 @@ def save_model(
     parts: dict[str, nn.Module] = {"transformer": transformer, "text": text, "upsampler": upsampler}
     if scene:
         config["scene"], parts["scene"] = scene.config.to_json(), scene
+    if planner:
+        config["planner"], parts["planner"] = asdict(planner.config), planner
     header = {"config": config, **asdict(origin)}
     state = {
         f"{prefix}.{key}": tensor.detach().to("cpu", torch.bfloat16).contiguous()

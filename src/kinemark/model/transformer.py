@@ -48,15 +48,16 @@ class PatchEmbedding(nn.Module):
         return F.linear(patches.to(self.weight.dtype), self.weight.flatten(1), self.bias)
 
 
-def with_coordinates(x_BCFHW: Tensor) -> Tensor:
-    """Append two channels: each pixel's row and column, both from -1 (first edge) to 1 (last edge) at every size."""
-    batch, _, slots, height, width = x_BCFHW.shape
-    down, across = (
-        ((torch.arange(size, device=x_BCFHW.device) + 0.5) * (2 / size) - 1).to(x_BCFHW.dtype)
-        for size in (height, width)
-    )
-    whole = (batch, 1, slots, height, width)
-    return torch.cat((x_BCFHW, down[:, None].expand(whole), across.expand(whole)), dim=1)
+def damped(x_BCFHW: Tensor, sigma_BF: Tensor, signal_variance: float) -> Tensor:
+    """Scale each slot by the square root of its Wiener gain, which falls from 1 for clean latents to 0 for pure noise.
+
+    For x = (1 - sigma) clean + sigma noise the best linear guess at clean is g x, with v the variance of clean and
+    g = (1 - sigma) v / ((1 - sigma)^2 v + sigma^2). Near pure noise a small network otherwise spends hundreds of steps
+    on learning not to listen to it; the square root keeps what is left of the signal large enough to be used.
+    """
+    clean_BF = 1 - sigma_BF
+    gain_BF = clean_BF * signal_variance / (clean_BF.square() * signal_variance + sigma_BF.square())
+    return x_BCFHW * gain_BF.clamp(max=1.0).sqrt()[:, None, :, None, None].to(x_BCFHW.dtype)
 
 
 class TanhGELU(nn.Module):
@@ -182,10 +183,12 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        seen_channels = config.in_channels + 2 * config.coordinates
-        self.patch_embedding = PatchEmbedding(seen_channels, width, config.patch)
+        self.patch_embedding = PatchEmbedding(config.in_channels + config.condition_channels, width, config.patch)
         self.text_embedding = nn.Sequential(nn.Linear(config.text_dim, width), TanhGELU(), nn.Linear(width, width))
         self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, width), nn.SiLU(), nn.Linear(width, width))
+        if config.pooled_text:
+            pooled = nn.Linear(config.text_len * config.text_dim, 2 * width)
+            self.pooled_embedding = nn.Sequential(pooled, nn.SiLU(), nn.Linear(2 * width, width))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.head = Head(config)
@@ -237,6 +240,7 @@ class Transformer(nn.Module):
         block_F: Tensor | None = None,
         cache: KVCache | None = None,
         write: bool = False,
+        condition_BCFHW: Tensor | None = None,
     ) -> Tensor:
         """Return the raw output (`config.predicts` says what it is) for slots of noised latent.
 
@@ -250,6 +254,8 @@ class Transformer(nn.Module):
                 `block[j] <= block[i]`. None: full attention.
             cache: earlier slots; the new ones attend to all of them.
             write: append the new slots to the cache.
+            condition_BCFHW: what is shown beside the latent, with `config.condition_channels` channels; None where the
+                model takes none.
 
         Raises:
             ValueError: a size does not fit the patch, the text is too long, or sigma does not broadcast.
@@ -267,10 +273,14 @@ class Transformer(nn.Module):
         if block_F is not None and slots > 1:
             mask = block_causal_mask(block_F, tokens_per_slot, 0 if cache is None else cache.tokens)
 
-        level_BFD, noise_BF6D = self._embed_noise(_per_slot(sigma_BF, batch, slots, x_BCFHW.device))
-        text = self._embed_text(text_BLD)
-        seen_BCFHW = with_coordinates(x_BCFHW) if self.config.coordinates else x_BCFHW
-        x_BLD = self.patch_embedding(seen_BCFHW).float()
+        text_BLD = self._padded(text_BLD)
+        sigma_BF = _per_slot(sigma_BF, batch, slots, x_BCFHW.device)
+        level_BFD, noise_BF6D = self._embed_noise(sigma_BF, text_BLD)
+        text = self.text_embedding(text_BLD.to(self.patch_embedding.weight.dtype))
+        dtype = x_BCFHW.dtype
+        if self.config.signal_variance is not None:
+            x_BCFHW = damped(x_BCFHW, sigma_BF, self.config.signal_variance)
+        x_BLD = self.patch_embedding(self._beside(x_BCFHW, condition_BCFHW)).float()
         for index, block in enumerate(self.blocks):
             join = None if cache is None else partial(cache.join, index)
             x_BLD = block(x_BLD, noise_BF6D, text, table, mask, join)
@@ -278,7 +288,7 @@ class Transformer(nn.Module):
             cache.close(write=write)
         _, patch_height, patch_width = self.config.patch
         sizes = {"f": slots, "h": grid[0], "q": patch_height, "r": patch_width}
-        out_BLE = self.head(x_BLD, level_BFD).to(x_BCFHW.dtype)
+        out_BLE = self.head(x_BLD, level_BFD).to(dtype)
         out_BCFHW: Tensor = rearrange(out_BLE, "b (f h w) (q r c) -> b c f (h q) (w r)", **sizes)
         return out_BCFHW
 
@@ -298,7 +308,13 @@ class Transformer(nn.Module):
             time_BF = torch.arange(start, start + x_BCFHW.shape[2], device=x_BCFHW.device, dtype=torch.float32)
         return time_BF[None] if time_BF.ndim == 1 else time_BF
 
-    def _embed_noise(self, sigma_BF: Tensor) -> tuple[Tensor, Tensor]:
+    def _beside(self, x_BCFHW: Tensor, condition_BCFHW: Tensor | None) -> Tensor:
+        channels = 0 if condition_BCFHW is None else condition_BCFHW.shape[1]
+        if channels != self.config.condition_channels:
+            raise ValueError(f"a condition of {channels} channels; the model takes {self.config.condition_channels}")
+        return x_BCFHW if condition_BCFHW is None else torch.cat((x_BCFHW, condition_BCFHW.to(x_BCFHW.dtype)), dim=1)
+
+    def _embed_noise(self, sigma_BF: Tensor, text_BLD: Tensor) -> tuple[Tensor, Tensor]:
         """Return the level's embedding (for the head) and its projection (for the blocks), in float32."""
         half = self.config.freq_dim // 2
         order = torch.arange(half, device=sigma_BF.device, dtype=torch.float64)
@@ -308,16 +324,18 @@ class Transformer(nn.Module):
             first, second = _linears(self.time_embedding)
             (projection,) = _linears(self.time_projection)
             level_BFD = _linear_float(F.silu(_linear_float(waves, first)), second)
+            if self.config.pooled_text:
+                wide, narrow = _linears(self.pooled_embedding)
+                pooled = _linear_float(F.silu(_linear_float(text_BLD.flatten(1).float(), wide)), narrow)
+                level_BFD = level_BFD + pooled[:, None]
             noise_BFE = _linear_float(F.silu(level_BFD), projection)
         return level_BFD, noise_BFE.view(*sigma_BF.shape, 6, -1)
 
-    def _embed_text(self, text_BLD: Tensor) -> Tensor:
+    def _padded(self, text_BLD: Tensor) -> Tensor:
         missing = self.config.text_len - text_BLD.shape[1]
         if missing < 0:
             raise ValueError(f"text of {text_BLD.shape[1]} tokens is longer than {self.config.text_len}; cut it")
-        padded = F.pad(text_BLD, (0, 0, 0, missing)) if missing else text_BLD
-        embedded: Tensor = self.text_embedding(padded.to(self.patch_embedding.weight.dtype))
-        return embedded
+        return F.pad(text_BLD, (0, 0, 0, missing)) if missing else text_BLD
 
 
 def _linears(layers: nn.Sequential) -> list[nn.Linear]:

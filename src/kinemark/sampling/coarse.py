@@ -88,11 +88,10 @@ def coarsened(conditions: Conditions, coarse: Coarse) -> Conditions:
 
 def refining(conditions: Conditions, small_BCFHW: Tensor, coarse: Coarse) -> Conditions:
     """The request with the coarse clip as a given one that joins at `coarse.sigma`, where nothing better is given."""
-    height, width = conditions.known_BCFHW.shape[-2:]
     slots = small_BCFHW.shape[2]
     frames = rearrange(small_BCFHW, "B C F H W -> (B F) C H W")
     frames = F.interpolate(frames, scale_factor=coarse.factor, mode="bilinear", align_corners=False)
-    large_BCFHW = rearrange(_middle(frames, (height, width), coarse.factor), "(B F) C H W -> B C F H W", F=slots)
+    large_BCFHW = rearrange(frames, "(B F) C H W -> B C F H W", F=slots)
     lower_F = conditions.cap_F <= coarse.sigma
     return replace(
         conditions,
@@ -102,15 +101,7 @@ def refining(conditions: Conditions, small_BCFHW: Tensor, coarse: Coarse) -> Con
 
 
 def _shrunk(x_BCFHW: Tensor, coarse: Coarse) -> Tensor:
-    """Area means; wrapped around at the borders up to a whole number of patches."""
+    """Area means."""
     slots = x_BCFHW.shape[2]
     frames = F.avg_pool2d(rearrange(x_BCFHW, "B C F H W -> (B F) C H W"), coarse.factor)
-    down, across = (-side % coarse.multiple for side in frames.shape[-2:])
-    frames = F.pad(frames, (across // 2, across - across // 2, down // 2, down - down // 2), mode="circular")
     return rearrange(frames, "(B F) C H W -> B C F H W", F=slots)
-
-
-def _middle(frames_NCHW: Tensor, size: tuple[int, int], factor: int) -> Tensor:
-    """The part of enlarged pictures in which `_shrunk` has put what was asked for."""
-    top, left = ((have - want) // factor // 2 * factor for have, want in zip(frames_NCHW.shape[-2:], size, strict=True))
-    return frames_NCHW[..., top : top + size[0], left : left + size[1]]

@@ -5,11 +5,13 @@ Shape suffixes: B batch, C channels, F slots, H W latent size, L tokens, D width
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange, repeat
+
+from kinemark.model.layout import layout_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +30,7 @@ class Conditions:
         known_BCFHW: the given latents; of no effect where the cap is 1.
         noise_BCFHW: what each slot starts from.
         history_noise_BCFHW: what is mixed into each slot that is done, where a sampler keeps noisy history.
+        layout_BSFK: where the subjects are in each slot (`model.layout`), for a model that is shown it.
     """
 
     text_BFLD: Tensor
@@ -36,6 +39,18 @@ class Conditions:
     known_BCFHW: Tensor
     noise_BCFHW: Tensor
     history_noise_BCFHW: Tensor
+    layout_BSFK: Tensor | None = None
+
+    def to(self, device: torch.device) -> Conditions:
+        """The same on another device."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})
+
+    def beside(self, slots: Sequence[int]) -> Tensor | None:
+        """What is shown beside the latents of these slots: the map of their layout, if there is one."""
+        if self.layout_BSFK is None:
+            return None
+        return layout_map(self.layout_BSFK[:, :, list(slots)], *self.known_BCFHW.shape[-2:])
 
     @classmethod
     def from_text(cls, text_BLD: Tensor, seeds: Sequence[int], shape: tuple[int, int, int, int]) -> Conditions:

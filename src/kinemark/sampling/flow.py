@@ -58,6 +58,7 @@ class Denoiser(Protocol):
         block_F: Tensor | None = None,
         cache: KVCache | None = None,
         write: bool = False,
+        condition_BCFHW: Tensor | None = None,
     ) -> Tensor:
         """The velocity `[B, C, F, H, W]` of slots, each at its level; arguments as in `Transformer.forward`."""
 
@@ -78,10 +79,18 @@ class CleanPredictor:
         block_F: Tensor | None = None,
         cache: KVCache | None = None,
         write: bool = False,
+        condition_BCFHW: Tensor | None = None,
     ) -> Tensor:
         """The velocity towards the clean latents that the network predicts."""
         clean_BCFHW = self.network(
-            x_BCFHW, sigma_BF, text_BLD, time_BF=time_BF, block_F=block_F, cache=cache, write=write
+            x_BCFHW,
+            sigma_BF,
+            text_BLD,
+            time_BF=time_BF,
+            block_F=block_F,
+            cache=cache,
+            write=write,
+            condition_BCFHW=condition_BCFHW,
         )
         return velocity_from_clean(x_BCFHW, clean_BCFHW, per_slot(sigma_BF))
 

@@ -61,6 +61,7 @@ class Guided:
         block_F: Tensor | None = None,
         cache: KVCache | None = None,
         write: bool = False,
+        condition_BCFHW: Tensor | None = None,
     ) -> Tensor:
         """The guided velocity of every slot."""
         velocity_2BCFHW = self.denoiser(
@@ -71,6 +72,7 @@ class Guided:
             block_F=block_F,
             cache=cache,
             write=write,
+            condition_BCFHW=None if condition_BCFHW is None else _twice(condition_BCFHW),
         )
         conditional, unconditional = velocity_2BCFHW.chunk(2)
         low, high = self.interval

@@ -37,15 +37,16 @@ class Coarse:
 
     Attributes:
         factor: how much smaller its latents are on each side.
-        multiple: its sides are rounded up to this, the model's patch; what is too much is cut off afterwards.
         shift: of its noise schedule; the scene is decided at high noise.
         sigma: the noise level at which the fine pass takes over.
+        memory: what the cache of the fine pass keeps; its expert learns on shorter windows, for what is where is
+            settled and what is left is local.
     """
 
     factor: int = 2
-    multiple: int = 4
     shift: float = 4.0
     sigma: float = 0.6
+    memory: CachePolicy = CachePolicy(window=4, sinks=1, place=within(5.0))  # noqa: RUF009  a frozen value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +78,21 @@ class SamplerConfig:
     coarse: Coarse = Coarse()
 
     def fitted(self, model: TransformerConfig) -> SamplerConfig:
-        """The same, with the blocks that a model was trained for, and small sides that are whole patches."""
-        return replace(self, block_slots=model.block_slots, coarse=replace(self.coarse, multiple=model.patch[1]))
+        """The same, with the blocks that a model was trained for."""
+        return replace(self, block_slots=model.block_slots)
 
     def scene_pass(self) -> SamplerConfig:
         """The sampler of the coarse pass."""
         return replace(self, shift=self.coarse.shift)
 
     def detail_pass(self) -> SamplerConfig:
-        """The sampler of the pass after a coarse one: half the levels, for it has less to decide."""
-        return replace(self, first_steps=math.ceil(self.first_steps / 2), steps=math.ceil(self.steps / 2))
+        """The sampler of the pass after a coarse one: half the levels, for less is left to decide, and its own memory."""
+        return replace(
+            self,
+            first_steps=math.ceil(self.first_steps / 2),
+            steps=math.ceil(self.steps / 2),
+            cache=self.coarse.memory,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,7 @@ def stream(
             text_BLD=conditions.text_BFLD[:, slots[0]],
             time_BF=conditions.time_F[slots].expand(len(conditions.known_BCFHW), -1),
             cache=cache,
+            condition_BCFHW=conditions.beside(slots),
         )
         x_BCFHW = integrate(ask, _start(conditions, block), block.sigma_SF, config.solver, watch)
         yield block.slots, x_BCFHW
@@ -183,6 +190,7 @@ def sample_jointly(
         text_BLD=conditions.text_BFLD[:, 0],
         time_BF=conditions.time_F.expand(len(conditions.known_BCFHW), -1),
         block_F=_ranks(conditions.time_F, conditions.cap_F, config),
+        condition_BCFHW=conditions.beside(range(len(conditions.cap_F))),
     )
     everything = _block(range(len(conditions.cap_F)), conditions.cap_F, config.first_steps, config)
     return integrate(ask, _start(conditions, everything), everything.sigma_SF, config.solver, watch)

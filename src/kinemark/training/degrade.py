@@ -18,6 +18,7 @@ from einops import rearrange, repeat
 from torch.nn import functional
 
 from kinemark.model.autoencoder import PATCH, SLOT_FRAMES
+from kinemark.model.layout import empty_layout, layout_map
 from kinemark.sampling.flow import noised, per_slot
 from kinemark.worlds.captions import STYLES, caption
 
@@ -104,5 +105,8 @@ class DenoisedOnce:
         sigma_BF = repeat(sigma_B, "b -> b f", f=slots)
         noise_BCFHW = torch.randn(latent_BCFHW.shape, generator=generator, device=device)
         x_BCFHW = noised(latent_BCFHW, noise_BCFHW, per_slot(sigma_BF))
-        predicted: Tensor = self.transformer(x_BCFHW, sigma_BF, text_BLD, block_F=torch.arange(slots, device=device))
+        map_BCFHW = layout_map(empty_layout(batch, slots).to(device), *latent_BCFHW.shape[-2:])
+        predicted: Tensor = self.transformer(
+            x_BCFHW, sigma_BF, text_BLD, block_F=torch.arange(slots, device=device), condition_BCFHW=map_BCFHW
+        )
         return predicted.float()

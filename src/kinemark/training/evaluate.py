@@ -12,7 +12,7 @@ import hashlib
 import json
 import random
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,6 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from kinemark.model.autoencoder import unpack
+from kinemark.model.planner import lay_out
 from kinemark.sampling.coarse import experts_of, sample_coarse_first
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.guidance import GUIDANCE
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kinemark.model.load import Model
+    from kinemark.model.planner import LayoutPlanner
     from kinemark.model.text import TextEncoder
     from kinemark.model.transformer import Transformer
 
@@ -68,6 +70,7 @@ class TextToLatent:
 
     transformer: Transformer
     scene: Transformer | None
+    planner: LayoutPlanner | None
     text: TextEncoder
     config: SamplerConfig = QUICK_STEPS
     guidance: float = GUIDANCE
@@ -79,7 +82,9 @@ class TextToLatent:
         shape = (self.transformer.config.in_channels, slot_count(frames), SIDE, SIDE)
         tokens_BLD = self.text.encode(["", *prompts])
         drawn = Conditions.from_text(tokens_BLD[1:].cpu(), seeds, shape)
-        conditions = Conditions(*(getattr(drawn, field.name).to(device) for field in fields(drawn)))
+        if self.planner:
+            drawn = replace(drawn, layout_BSFK=lay_out(self.planner, drawn.text_BFLD, seeds, (SIDE, SIDE)))
+        conditions = drawn.to(device)
         experts = experts_of(self.transformer, self.scene, tokens_BLD[0].to(device), self.guidance)
         return sample_coarse_first(experts, conditions, self.config.fitted(self.transformer.config)).cpu()
 
@@ -133,7 +138,7 @@ def evaluate(
         "steps": config.steps,
         "guidance": guidance,
     }
-    sampler = TextToLatent(model.transformer, model.scene, model.text, config, guidance)
+    sampler = TextToLatent(model.transformer, model.scene, model.planner, model.text, config, guidance)
     return examine(
         sampler, load_probe(), plan, decode=model.autoencoder.decode, facts=facts, work=work, progress=progress
     )

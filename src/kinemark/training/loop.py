@@ -17,7 +17,7 @@ import torch
 from kinemark.model.precision import fast_autocast
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import noised
-from kinemark.training.objective import SceneReadout, clean_loss, draw_sigma, readout_loss
+from kinemark.training.objective import clean_loss, draw_sigma
 from kinemark.training.optim import Ema, learning_rate_factor, make_optimisers, set_learning_rates
 from kinemark.training.state import Trainee, require_minutes
 from kinemark.training.stream import Batch, Pool, build_pool, draw_batch, soften, step_generator
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 STATE_FILE = "state.pt"
 LOG_FILE = "log.jsonl"
-SUBJECTS, READOUTS = 2, 5
 #: The log has the mean loss of each of these ranges of noise.
 SIGMA_EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 GRADIENT_CLIP = 1.0
@@ -64,14 +63,11 @@ def build_trainee(recipe: Recipe, seed: int) -> Trainee:
     """Fresh modules and optimisers of a recipe, on its device."""
     torch.manual_seed(seed)
     transformer = Transformer(recipe.config).to(recipe.device)
-    readout = SceneReadout(recipe.config.width, SUBJECTS, READOUTS).to(recipe.device)
     others = [module for name, module in transformer.named_children() if name != "blocks"]
-    optimisers = make_optimisers(
-        transformer.blocks, [*others, readout], matrix_lr=recipe.matrix_lr, other_lr=recipe.other_lr
-    )
+    optimisers = make_optimisers(transformer.blocks, others, matrix_lr=recipe.matrix_lr, other_lr=recipe.other_lr)
     # Parameters that belong to the class itself and to none of its children (the head's modulation).
     optimisers[1].add_param_group({"params": list(transformer.parameters(recurse=False))})
-    trainee = Trainee(transformer, readout, optimisers, Ema(transformer, recipe.ema))
+    trainee = Trainee(transformer, optimisers, Ema(transformer, recipe.ema))
     trainee.progress.seed = seed
     return trainee
 
@@ -79,7 +75,7 @@ def build_trainee(recipe: Recipe, seed: int) -> Trainee:
 def training_step(
     trainee: Trainee, recipe: Recipe, batch: Batch, generator: Generator, lr_factor: float, window: _Window
 ) -> None:
-    """One update: noise the clip, predict it clean, read the scene out of a middle block, and step.
+    """One update: noise the clip, predict it clean, and step.
 
     Args:
         trainee: modules and optimisers.
@@ -97,21 +93,16 @@ def training_step(
     noise_BCFHW = torch.randn(clean_BCFHW.shape, generator=generator, device=generator.device)
     x_BCFHW = noised(clean_BCFHW, noise_BCFHW, sigma_BF[:, None, :, None, None])
 
-    middle: list[Tensor] = []
-    hook = trainee.transformer.blocks[recipe.config.layers // 2].register_forward_hook(
-        lambda _module, _inputs, output: middle.append(output)
-    )
     block_F = torch.arange(slots, device=sigma_BF.device)
     with fast_autocast(sigma_BF.device):
-        predicted_BCFHW = trainee.transformer(x_BCFHW, sigma_BF, batch.text_BLD, time_BF=batch.time_BF, block_F=block_F)
-        hook.remove()
-        read_BSFK = trainee.readout(middle[0], slots)
+        predicted_BCFHW = trainee.transformer(
+            x_BCFHW, sigma_BF, batch.text_BLD, time_BF=batch.time_BF, block_F=block_F, condition_BCFHW=batch.map_BCFHW
+        )
     emphasis = recipe.subject_emphasis if trainee.progress.fraction < 1 - 0.25 else 0.0
     loss_BF = clean_loss(
         predicted_BCFHW.float(), clean_BCFHW, sigma_BF, learn_BF, 1 + emphasis * soften(batch.mask_BFHW)
     )
-    read_loss = readout_loss(read_BSFK.float(), batch.state_BSFK, learn_BF)
-    loss = loss_BF.sum() / learn_BF.sum().clamp(min=1) + recipe.readout * read_loss
+    loss = loss_BF.sum() / learn_BF.sum().clamp(min=1)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(trainee.transformer.parameters(), GRADIENT_CLIP)
     set_learning_rates(trainee.optimisers, lr_factor)
@@ -119,7 +110,7 @@ def training_step(
         optimiser.step()
         optimiser.zero_grad()
     trainee.ema.update(trainee.transformer)
-    _record(window, loss_BF.detach(), sigma_BF, learn_BF, {"read": float(read_loss.detach()), "norm": float(norm)})
+    _record(window, loss_BF.detach(), sigma_BF, learn_BF, {"norm": float(norm)})
 
 
 def _record(window: _Window, loss_BF: Tensor, sigma_BF: Tensor, learn_BF: Tensor, scalars: dict[str, float]) -> None:

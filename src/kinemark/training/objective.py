@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
-from einops import rearrange
-from torch import nn
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -90,30 +88,3 @@ def clean_loss(
     error_BFHW = (predicted_BCFHW - clean_BCFHW).square().mean(dim=1)
     emphasis = emphasis_BFHW / emphasis_BFHW.mean(dim=(-2, -1), keepdim=True)
     return (error_BFHW * emphasis).mean(dim=(-2, -1)) * velocity_weight(sigma_BF) * learn_BF
-
-
-class SceneReadout(nn.Module):
-    """Reads where the subjects are and how they move out of a middle block: an aid in training, thrown away after.
-
-    Labels are free in a rendered world, and asking for them makes position and velocity worth representing.
-    """
-
-    def __init__(self, width: int, subjects: int, values: int) -> None:
-        super().__init__()
-        self.subjects = subjects
-        self.look = nn.Linear(width, subjects)
-        self.value = nn.Linear(width, subjects * values)
-
-    def forward(self, x_BLD: Tensor, slots: int) -> Tensor:
-        """Tokens `[B, (F L), D]` of a block to read-outs `[B, S, F, K]`: attention-pooled within each slot."""
-        x_BFLD = rearrange(x_BLD, "B (F L) D -> B F L D", F=slots)
-        look_BFLS = self.look(x_BFLD).softmax(dim=2)
-        value_BFLSK = rearrange(self.value(x_BFLD), "B F L (S K) -> B F L S K", S=self.subjects)
-        return torch.einsum("BFLS,BFLSK->BSFK", look_BFLS, value_BFLSK)
-
-
-def readout_loss(predicted_BSFK: Tensor, state_BSFK: Tensor, learn_BF: Tensor) -> Tensor:
-    """Mean absolute error over the subjects that are there (absent ones are NaN in `state_BSFK`)."""
-    there = state_BSFK.isfinite() & rearrange(learn_BF > 0, "B F -> B 1 F 1")
-    error = (predicted_BSFK - state_BSFK.nan_to_num()).abs() * there
-    return error.sum() / there.sum().clamp(min=1)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from kinemark.model.autoencoder import SCALE, encode, unpack
+from kinemark.model.layout import stilled
 from kinemark.model.scene_code import scene_tokens
 from kinemark.sampling.coarse import coarsened, refining
 from kinemark.sampling.conditions import Conditions
@@ -18,12 +19,14 @@ from kinemark.sampling.guidance import GUIDANCE, guided
 from kinemark.sampling.streaming import SamplerConfig, sample_streaming
 from kinemark.training.loop import LOG_FILE, SIGMA_EDGES
 from kinemark.training.sheet import contact_sheet, plot_log, write_png
-from kinemark.training.stream import FPS
-from kinemark.worlds.render import render
+from kinemark.training.stream import FPS, FRAMES_PER_SLOT, as_layout
+from kinemark.worlds.render import render, states
 from kinemark.worlds.spec import Scene, Subject, batch_scenes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from torch import Tensor
 
     from kinemark.training.state import Trainee
 
@@ -44,22 +47,28 @@ SHEET_SCENES: Final = (
 )
 
 
-Conditioned = Callable[[Conditions, SamplerConfig], Conditions]
-"""What an expert is shown: the bare request, or the request with something given."""
+Conditioned = Callable[[Conditions, SamplerConfig], tuple[Conditions, SamplerConfig]]
+"""What an expert is asked, and how it is sampled: the bare request, or the request with something given."""
 
 
-def from_noise(conditions: Conditions, sampler: SamplerConfig) -> Conditions:
+def from_noise(conditions: Conditions, sampler: SamplerConfig) -> tuple[Conditions, SamplerConfig]:
     """A scene expert's request: small latents, from nothing."""
-    return coarsened(conditions, sampler.coarse)
+    return coarsened(conditions, sampler.coarse), sampler.scene_pass()
 
 
-def from_small_truth(conditions: Conditions, sampler: SamplerConfig) -> Conditions:
+def from_small_truth(conditions: Conditions, sampler: SamplerConfig) -> tuple[Conditions, SamplerConfig]:
     """A detail expert's request: what a perfect scene expert would hand over, the truth rendered small."""
     slots, side = conditions.known_BCFHW.shape[2], conditions.known_BCFHW.shape[-1] // sampler.coarse.factor
     frame_T = torch.arange(4 * slots - 3) / FPS
     scenes = batch_scenes(SHEET_SCENES)
     small_BTCHW = render(scenes, frame_T.expand(len(SHEET_SCENES), -1), (side * SCALE, side * SCALE)).video_BTCHW
-    return refining(conditions, encode(small_BTCHW), sampler.coarse)
+    return refining(conditions, encode(small_BTCHW), sampler.coarse), sampler.detail_pass()
+
+
+def true_layout(scenes: Sequence[Scene], slots: int) -> Tensor:
+    """The layout `[B, S, F, K]` of scenes in square pictures, from their beginning on."""
+    end_BF = (torch.arange(slots) * (FRAMES_PER_SLOT / FPS)).expand(len(scenes), -1)
+    return stilled(as_layout(states(batch_scenes(scenes), end_BF, aspect=1.0)), torch.arange(slots) == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +95,9 @@ class SheetObserver:
         network.cpu().eval()
         text_BLD = scene_tokens([scene.values() for scene in SHEET_SCENES])
         shape = (network.config.out_channels, self.slots, self.side, self.side)
-        sampler = self.sampler.fitted(network.config).scene_pass()
-        conditions = self.request(Conditions.from_text(text_BLD, range(len(SHEET_SCENES)), shape), sampler)
+        bare = Conditions.from_text(text_BLD, range(len(SHEET_SCENES)), shape)
+        told = replace(bare, layout_BSFK=true_layout(SHEET_SCENES, self.slots))
+        conditions, sampler = self.request(told, self.sampler.fitted(network.config))
         denoiser = guided(network, scene_tokens([{}])[0], self.guidance)
         video_BTCHW = unpack(sample_streaming(denoiser, conditions, sampler))
         minutes = round(trainee.progress.seconds / 60)

@@ -102,7 +102,7 @@ def set_learning_rates(optimisers: list[torch.optim.Optimizer], factor: float) -
             group["lr"] = optimiser.defaults["lr"] * factor
 
 
-def learning_rate_factor(steps_done: int, fraction_done: float, *, warmup: int = 100, decay: float = 0.25) -> float:
+def learning_rate_factor(steps_done: int, fraction_done: float, *, warmup: int = 100, decay: float = 0.6) -> float:
     """Warm up over `warmup` steps, stay at 1, and fall linearly to 0 over the last `decay` of the run.
 
     Args:

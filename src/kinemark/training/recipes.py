@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kinemark.model.configs import TransformerConfig, spark, tiny
+from kinemark.model.layout import MAP_CHANNELS
+from kinemark.model.scene_code import TEXT_DIM, TEXT_LEN
 from kinemark.training.objective import NoiseMix
 
 
@@ -27,10 +29,12 @@ class Recipe:
         scales: sizes with their noise; their shares add up to 1.
         windows: ranges of slots, and `window_shares` of all steps (steps have equal tokens).
         anchored: share of steps on several slots that begin with one or two clean anchors.
+        cropped: share of steps on single frames that see a quarter of each, around a subject: most of a picture is sky
+            (Patch Diffusion, arXiv 2304.12526; the map of the layout says which part it is).
         tokens_per_step: video tokens in a batch.
         text_dropout: share of clips that are shown with the empty prompt.
+        layout_dropout: share of clips that are shown without a layout.
         subject_emphasis: how much more a subject's pixels weigh; 0 in the last quarter of a run.
-        readout: weight of the scene read-out.
         matrix_lr: Muon's rate; `other_lr`: AdamW's.
         ema: decay of the averaged weights, which are the ones that ship.
         pool_size: scenes captioned at a time; `pool_steps`: steps until new ones are drawn.
@@ -43,16 +47,17 @@ class Recipe:
     config: TransformerConfig
     scales: tuple[Scale, ...]
     windows: tuple[tuple[int, int], ...] = ((1, 1), (2, 3), (5, 9))
-    window_shares: tuple[float, ...] = (0.45, 0.25, 0.3)
+    window_shares: tuple[float, ...] = (0.5, 0.3, 0.2)
     anchored: float = 0.25
-    tokens_per_step: int = 3072
+    cropped: float = 0.6
+    tokens_per_step: int = 2048
     text_dropout: float = 0.1
+    layout_dropout: float = 0.1
     subject_emphasis: float = 8.0
-    readout: float = 0.05
-    matrix_lr: float = 2e-3
-    other_lr: float = 7e-4
-    ema: float = 0.998
-    pool_size: int = 8192
+    matrix_lr: float = 4e-3
+    other_lr: float = 8e-4
+    ema: float = 0.996
+    pool_size: int = 4096
     pool_steps: int = 1000
     device: str = "cpu"
     compiled: bool = False
@@ -86,15 +91,21 @@ def _scales(sizes: tuple[tuple[int, int], ...], shares: tuple[float, ...], noise
 
 #: The scene is decided on small pictures, which cost a quarter of the tokens, and close to pure noise: large flat areas
 #: and a slot's four frames still show their colours at sigma 0.9, and what can be seen is not learnt from the text.
-_SCENE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix(mean=1.8, std=1.5))
+_SCENE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix(mean=1.5, std=1.3, uniform=0.05))
 #: Details are made from a middle noise level on (`sampling.coarse`), so that is where their expert trains.
-_DETAIL = _scales(((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(mean=0.2, std=0.9))
+_DETAIL = _scales(((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(mean=-0.1, std=0.9))
+
+
+def _detail(scene: Recipe, name: str) -> Recipe:
+    """The detail expert's recipe; long windows of large latents cost the most and teach it the least."""
+    windows = ((1, 1), (2, 3), (4, 6))
+    return replace(scene, name=name, scales=_DETAIL, windows=windows, window_shares=(0.65, 0.25, 0.1))
 
 
 def spark_cpu() -> SparkRecipe:
     """Two CPU cores, one for each expert, about two hours for first weights; every further hour adds."""
-    scene = Recipe(name="spark_cpu scene", config=spark(), scales=_SCENE, compiled=True)
-    return SparkRecipe("spark_cpu", scene, replace(scene, name="spark_cpu detail", scales=_DETAIL))
+    scene = Recipe(name="spark_cpu scene", config=spark(), scales=_SCENE)
+    return SparkRecipe("spark_cpu", scene, _detail(scene, "spark_cpu detail"))
 
 
 def spark_gpu() -> SparkRecipe:
@@ -112,7 +123,7 @@ def spark_gpu() -> SparkRecipe:
         sheet_minutes=5.0,
         save_minutes=2.0,
     )
-    return SparkRecipe("spark_gpu", scene, replace(scene, name="spark_gpu detail", scales=_DETAIL))
+    return SparkRecipe("spark_gpu", scene, _detail(scene, "spark_gpu detail"))
 
 
 def tiny_spark() -> SparkRecipe:
@@ -122,7 +133,18 @@ def tiny_spark() -> SparkRecipe:
 
 def tiny_recipe() -> Recipe:
     """A tiny expert."""
-    config = replace(tiny(), in_channels=12, out_channels=12, patch=(1, 8, 8), text_dim=128, text_len=16, rope_span=8.0)
+    config = replace(
+        tiny(),
+        in_channels=12,
+        out_channels=12,
+        patch=(1, 4, 4),
+        text_dim=TEXT_DIM,
+        text_len=TEXT_LEN,
+        rope_span=8.0,
+        condition_channels=MAP_CHANNELS,
+        signal_variance=0.3,
+        pooled_text=True,
+    )
     return Recipe(
         name="tiny",
         config=config,

@@ -1,4 +1,4 @@
-"""spark part by part: text encoder, two experts, upsampler, and one file that can be used.
+"""spark part by part: text encoder, layout planner, two experts, upsampler, and one file that can be used.
 
 A run is a folder. What it does not hold yet is taken from the weights that ship, and trained if there are none. The
 experts know nothing of each other, so two processes may train them side by side in one folder.
@@ -21,6 +21,7 @@ from kinemark.model.transformer import Transformer
 from kinemark.training.degrade import DenoisedOnce
 from kinemark.training.loop import STATE_FILE, train
 from kinemark.training.observe import SheetObserver, from_noise, from_small_truth
+from kinemark.training.planner import PlannerRecipe, load_planner, save_planner, train_planner
 from kinemark.training.state import read_average, require_minutes
 from kinemark.training.text import TextRecipe, load_text_encoder, save_text_encoder, text_accuracy, train_text_encoder
 from kinemark.training.upsampler import train_upsampler
@@ -28,12 +29,14 @@ from kinemark.training.upsampler import train_upsampler
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kinemark.model.planner import LayoutPlanner
     from kinemark.model.text import TextEncoder
     from kinemark.training.loop import Observer
     from kinemark.training.recipes import Recipe, SparkRecipe
 
 #: What the parts of a run are called in its folder.
 TEXT_FILE: Final = "text.safetensors"
+PLANNER_FILE: Final = "planner.safetensors"
 UPSAMPLER_FILE: Final = "upsampler.safetensors"
 SPARK_FILE: Final = "spark.safetensors"
 SHIPPED: Final = WEIGHTS / SPARK_FILE
@@ -75,7 +78,7 @@ def train_spark(
     Args:
         recipe: of the two experts.
         out: folder of the run; `out/spark.safetensors` is the result.
-        minutes: for all parts together, more than 0. A text encoder, if there is none, comes before.
+        minutes: for all parts together, more than 0. A text encoder and a planner, if there are none, come before.
         parts: what to train; the others are taken as they are in `out`, else as they ship.
         seed: of a new run.
         observe: looks at the experts' runs; draws contact sheets by default.
@@ -93,6 +96,10 @@ def train_spark(
         text_recipe = TextRecipe()
         encoder = train_text_encoder(text_recipe, report)
         save_text_encoder(out / TEXT_FILE, encoder, text_recipe, text_accuracy(encoder))
+    if not (SHIPPED.is_file() or (out / PLANNER_FILE).is_file()):
+        report("training the layout planner")
+        planner_recipe = PlannerRecipe()
+        save_planner(out / PLANNER_FILE, train_planner(planner_recipe, report), planner_recipe)
     whole = sum(SHARES[part] for part in parts)
     for part in parts:
         report(f"training the {part}")
@@ -182,6 +189,19 @@ def find_text(out: Path) -> TextEncoder:
     raise FailureError(f"no text encoder in {out}; begin the run anew: kinemark train spark --out {out}")
 
 
+def find_planner(out: Path) -> LayoutPlanner:
+    """The layout planner of a run, else the one that ships.
+
+    Raises:
+        FailureError: there is neither.
+    """
+    if (out / PLANNER_FILE).is_file():
+        return load_planner(out / PLANNER_FILE)
+    if (shipped := _shipped()) and shipped.planner:
+        return shipped.planner
+    raise FailureError(f"no layout planner in {out}; begin the run anew: kinemark train spark --out {out}")
+
+
 def find_upsampler(out: Path) -> Upsampler:
     """The upsampler of a run, else the one that ships.
 
@@ -216,8 +236,15 @@ def assemble(recipe: SparkRecipe, out: Path, data_hash: str, metrics: Mapping[st
     detail, detail_origin = find_expert(Part.DETAIL, recipe.detail, out)
     origin = Origin(f"{scene_origin}; {detail_origin}", _commit(), data_hash, dict(metrics or {}))
     path = out / SPARK_FILE
-    text, upsampler = find_text(out), find_upsampler(out)
-    save_model(path, transformer=detail, scene=scene, text=text, upsampler=upsampler, origin=origin)
+    save_model(
+        path,
+        transformer=detail,
+        scene=scene,
+        planner=find_planner(out),
+        text=find_text(out),
+        upsampler=find_upsampler(out),
+        origin=origin,
+    )
     return path
 
 

@@ -14,7 +14,7 @@ from kinemark.errors import FailureError, RequestError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from kinemark.model.transformer import Transformer
     from kinemark.training.optim import Ema
@@ -65,7 +65,6 @@ class Trainee:
     """The modules of a run with their optimisers, their average, and its progress."""
 
     transformer: Transformer
-    readout: nn.Module
     optimisers: list[torch.optim.Optimizer]
     ema: Ema
     progress: Progress = field(default_factory=Progress)
@@ -74,7 +73,6 @@ class Trainee:
         """Write the state beside `path` and rename it, so that a crash leaves the old state or the new one."""
         state = {
             "transformer": self.transformer.state_dict(),
-            "readout": self.readout.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "ema": self.ema.values,
             "ema_updates": self.ema.updates,
@@ -93,7 +91,6 @@ class Trainee:
         try:
             state = _read(path)
             self.transformer.load_state_dict(state["transformer"])
-            self.readout.load_state_dict(state["readout"])
             for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
             for name, value in state["ema"].items():

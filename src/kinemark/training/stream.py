@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name everybody uses
-from einops import rearrange, reduce, repeat
+from einops import rearrange, reduce
 
+from kinemark.model.layout import LAYOUT, layout_map, stilled
 from kinemark.model.scene_code import TEXT_LEN, UNSPECIFIED, scene_code, value_codes
 from kinemark.worlds.captions import STYLES, caption
-from kinemark.worlds.render import render
+from kinemark.worlds.render import STATE, render
 from kinemark.worlds.spec import SceneBatch, SceneMix, batch_scenes, sample_scene
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ class Batch:
     """One step's worth of clips; anchors (clean image slots) come first in the order of slots.
 
     Attributes:
-        clean_BCFHW: latents, in [-1, 1].
+        clean_BCFHW: latents, in [-1, 1]; of single frames often only the part around a subject.
         time_BF: the slots' true times, in slots.
         text_BLD: text tokens; those of some clips are the empty prompt's.
         mask_BFHW: where the subjects are, in [0, 1].
-        state_BSFK: positions and velocities at the end of each slot (`worlds.render`), NaN where absent.
+        map_BCFHW: the map of where the subjects are (`model.layout`); of some clips it does not say so.
         anchors: how many of the first slots are anchors.
         noise: how noise is dealt to the other slots.
     """
@@ -65,7 +66,7 @@ class Batch:
     time_BF: Tensor
     text_BLD: Tensor
     mask_BFHW: Tensor
-    state_BSFK: Tensor
+    map_BCFHW: Tensor
     anchors: int
     noise: NoiseMix
 
@@ -87,12 +88,20 @@ def pack_slots(video_BTCHW: Tensor) -> Tensor:
     return rearrange(video_BTCHW, "B (F t) C H W -> B (t C) F H W", t=FRAMES_PER_SLOT) * 2 - 1
 
 
+def as_layout(state_BSTK: Tensor) -> Tensor:
+    """The values of a layout (`model.layout`) out of states (`worlds.render`); shape `[..., K]`, times stay."""
+    return state_BSTK[..., [STATE.index(name) for name in LAYOUT]]
+
+
 def window_frames(slots: int, anchor_frames_BA: Tensor, start_B: Tensor) -> Tensor:
-    """Frame numbers `[B, 4 (A + F)]`: each anchor and the first frame four times, then those of the other slots."""
-    anchors = repeat(anchor_frames_BA, "B A -> B (A t)", t=FRAMES_PER_SLOT)
-    later = torch.arange(1, FRAMES_PER_SLOT * (slots - 1) + 1, device=start_B.device)
-    offsets = torch.cat([torch.zeros(FRAMES_PER_SLOT, dtype=later.dtype, device=start_B.device), later])
-    return torch.cat([anchors, start_B[:, None] + offsets], dim=1)
+    """Frame numbers `[B, A + 1 + 4 (F - 1)]`: of each anchor, of the first slot, and four of each other slot."""
+    offsets = torch.arange(FRAMES_PER_SLOT * (slots - 1) + 1, device=start_B.device)
+    return torch.cat([anchor_frames_BA, start_B[:, None] + offsets], dim=1)
+
+
+def held(x_BT: Tensor, stills: int) -> Tensor:
+    """Repeat the first frames four times, so that each fills a slot; time is the second dimension, others stay."""
+    return torch.cat([x_BT[:, :stills].repeat_interleave(FRAMES_PER_SLOT, dim=1), x_BT[:, stills:]], dim=1)
 
 
 def step_generator(seed: int, step: int, device: torch.device) -> Generator:
@@ -113,12 +122,14 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, generator: Gene
     rng = random.Random(f"{seed}/{step}")
     device = generator.device
     scale = rng.choices(recipe.scales, [scale.share for scale in recipe.scales])[0]
-    height, width = scale.size
     low, high = rng.choices(recipe.windows, recipe.window_shares)[0]
     slots = rng.randint(low, high)
     anchors = rng.choice((1, 2)) if slots > 1 and rng.random() < recipe.anchored else 0
-    patch = recipe.patch
-    batch = max(1, recipe.tokens_per_step // ((slots + anchors) * (height // patch) * (width // patch)))
+    part = scale.size
+    if slots == 1 and rng.random() < recipe.cropped:
+        part = (_half(scale.size[0], recipe.patch), _half(scale.size[1], recipe.patch))
+    tokens = (slots + anchors) * (part[0] // recipe.patch) * (part[1] // recipe.patch)
+    batch = max(1, recipe.tokens_per_step // tokens)
 
     pick_B = torch.randint(len(pool.scenes), (batch,), generator=generator, device=device)
     scenes = SceneBatch(
@@ -128,20 +139,60 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, generator: Gene
     latest = FRAMES_PER_SLOT * (CLIP_SLOTS - 1) - frames
     start_B = torch.randint(latest + 1, (batch,), generator=generator, device=device)
     offset_BA = torch.randint(frames + 1, (batch, anchors), generator=generator, device=device)
-    frame_BT = window_frames(slots, start_B[:, None] + offset_BA, start_B)
-    rendered = render(scenes, frame_BT / FPS, (height, width))
+    rendered = render(scenes, window_frames(slots, start_B[:, None] + offset_BA, start_B) / FPS, scale.size)
+    stills = anchors + 1
+    video_BTCHW, mask_BTHW = (held(x, stills) for x in (rendered.video_BTCHW, rendered.subject_mask_BTHW))
+    layout_BSFK = layout_of(rendered.state_BSTK, stills)
 
     dropped_B = torch.rand(batch, generator=generator, device=device) < recipe.text_dropout
+    untold_B = torch.rand(batch, generator=generator, device=device) < recipe.layout_dropout
+    told_BSFK = torch.where(untold_B[:, None, None, None], torch.nan, layout_BSFK)
     said_BL = torch.where(dropped_B[:, None], UNSPECIFIED, pool.said_BL[pick_B])
     slot_F = torch.arange(slots, device=device, dtype=torch.float32).expand(batch, -1)
+    clean_BCFHW, map_BCFHW, mask_BFHW = (
+        pack_slots(video_BTCHW),
+        layout_map(told_BSFK, *scale.size),
+        reduce(mask_BTHW, "B (F t) H W -> B F H W", "max", t=FRAMES_PER_SLOT),
+    )
+    if part != scale.size:
+        corners = _corners(layout_BSFK[:, 0, 0], scale.size, part, generator)
+        clean_BCFHW, map_BCFHW, mask_BFHW = (_cropped(x, corners, part) for x in (clean_BCFHW, map_BCFHW, mask_BFHW))
     return Batch(
-        clean_BCFHW=pack_slots(rendered.video_BTCHW),
+        clean_BCFHW=clean_BCFHW,
         time_BF=torch.cat([offset_BA / FRAMES_PER_SLOT, slot_F], dim=1),
         text_BLD=scene_code().to(device)[torch.arange(TEXT_LEN, device=device), said_BL],
-        mask_BFHW=reduce(rendered.subject_mask_BTHW, "B (F t) H W -> B F H W", "max", t=FRAMES_PER_SLOT),
-        state_BSFK=rendered.state_BSTK[:, :, FRAMES_PER_SLOT - 1 :: FRAMES_PER_SLOT],
+        map_BCFHW=map_BCFHW,
+        mask_BFHW=mask_BFHW,
         anchors=anchors,
         noise=scale.noise,
+    )
+
+
+def layout_of(state_BSTK: Tensor, stills: int) -> Tensor:
+    """The layout `[B, S, F, K]` of slots: of the first `stills` a frame each, of the others the last of four frames."""
+    ends = torch.cat([state_BSTK[:, :, :stills], state_BSTK[:, :, stills + FRAMES_PER_SLOT - 1 :: FRAMES_PER_SLOT]], 2)
+    return stilled(as_layout(ends), torch.arange(ends.shape[2], device=ends.device) < stills)
+
+
+def _half(side: int, patch: int) -> int:
+    """Half a side, in whole patches."""
+    return max(1, side // 2 // patch) * patch
+
+
+def _corners(
+    layout_BK: Tensor, size: tuple[int, int], part: tuple[int, int], generator: Generator
+) -> list[tuple[int, int]]:
+    """Top left corners of parts that show the subject, somewhere within them."""
+    place_BX = layout_BK[:, :2].flip(1) * torch.tensor(size, device=layout_BK.device)
+    shift_BX = torch.rand(place_BX.shape, generator=generator, device=layout_BK.device) * 0.5 + 0.25
+    limit = torch.tensor([whole - piece for whole, piece in zip(size, part, strict=True)], device=layout_BK.device)
+    corner_BX = (place_BX - shift_BX * torch.tensor(part, device=layout_BK.device)).round()
+    return [(int(top), int(left)) for top, left in corner_BX.clamp(min=0).minimum(limit).tolist()]
+
+
+def _cropped(x: Tensor, corners: list[tuple[int, int]], part: tuple[int, int]) -> Tensor:
+    return torch.stack(
+        [item[..., top : top + part[0], left : left + part[1]] for item, (top, left) in zip(x, corners, strict=True)]
     )
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: The order of the last dimension of `Rendered.state_BSTK`.
-STATE: Final = ("x", "y", "height", "vx", "vy")
+STATE: Final = ("x", "y", "height", "vx", "vy", "size", "facing")
 
 #: Pixels painted at once: few enough to stay in a processor's cache, many enough to keep a GPU busy.
 _CHUNK_PIXELS_CPU: Final = 1 << 20
@@ -54,9 +54,10 @@ class Rendered:
     """What `render` gives.
 
     `video_BTCHW`: RGB in [0, 1]. `subject_mask_BTHW`: how much of a pixel is subject, in [0, 1]. `state_BSTK`: for each
-    of two subjects (x, y, height, vx, vy): its middle, in widths and heights from the top left of the picture; its
-    height, in heights; and its own velocity, before the camera moves, in widths and heights a second. The velocity says
-    which way it goes at that time (after a turn, the other way). NaN where there is no subject.
+    of two subjects (x, y, height, vx, vy, size, facing): its middle, in widths and heights from the top left of the
+    picture; its height, in heights; its own velocity, before the camera moves, in widths and heights a second, which
+    says which way it goes at that time (after a turn, the other way); its larger side, in heights; and +1 where it
+    looks right, -1 where it looks left. NaN where there is no subject.
     """
 
     video_BTCHW: Tensor
@@ -97,6 +98,12 @@ def render(batch: SceneBatch, time_BT: Tensor, size: tuple[int, int], *, duratio
         rearrange(mask_NHW, "(b t) h w -> b t h w", b=batch_size),
         state_BSTK,
     )
+
+
+def states(batch: SceneBatch, time_BT: Tensor, aspect: float, *, duration: float = CLIP_SECONDS) -> Tensor:
+    """`Rendered.state_BSTK` alone, for pictures `aspect` times as wide as high: nothing is painted."""
+    tracks, _ = trace(batch, draws(batch.seed_B, _STREAMS), time_BT, aspect, duration)
+    return _state(batch, tracks, aspect)
 
 
 def _render(
@@ -301,5 +308,7 @@ def _state(batch: SceneBatch, tracks: Tracks, aspect: float) -> Tensor:
     """Collect `Rendered.state_BSTK` from the tracks."""
     kind_BS = torch.stack([batch.column("subject"), batch.column("second_subject")], 1).clamp_min(0)
     tall = torch.tensor([EXTENT[name][1] for name in KINDS], device=kind_BS.device)[kind_BS][..., None]
-    state = torch.stack([tracks.x / aspect + 0.5, tracks.y, tracks.size * tall, tracks.vx / aspect, tracks.vy], dim=-1)
+    middle = (tracks.x / aspect + 0.5, tracks.y)
+    velocity = (tracks.vx / aspect, tracks.vy)
+    state = torch.stack([*middle, tracks.size * tall, *velocity, tracks.size, tracks.facing], dim=-1)
     return torch.where(tracks.present[..., None], state, torch.nan)

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from kinemark.model.layout import LAYOUT, empty_layout
+from kinemark.model.planner import OVERLAP, WINDOW, LayoutPlanner, PlannerConfig, from_values, lay_out, to_values
+from kinemark.model.scene_code import scene_tokens
+
+VELOCITY = [LAYOUT.index("vx"), LAYOUT.index("vy")]
+
+
+@pytest.fixture(scope="module")
+def planner():
+    torch.manual_seed(0)
+    return LayoutPlanner(PlannerConfig(width=24, layers=2)).eval()
+
+
+def text(clips, slots):
+    return scene_tokens([{"subject": "car", "direction": "left"}]).expand(clips, slots, -1, -1)
+
+
+def test_values_and_layouts_are_two_ways_of_saying_the_same():
+    layout = torch.rand(3, 2, 5, len(LAYOUT))
+    layout[..., -1] = torch.where(torch.rand(3, 2, 5) < 0.5, -1.0, 1.0)
+    layout[2, 1] = torch.nan
+    torch.testing.assert_close(from_values(to_values(layout)), layout, equal_nan=True)
+
+
+def test_absence_is_a_value():
+    values = to_values(empty_layout(1, 4))
+    assert (values[..., :-1] == 0).all()
+    assert (values[..., -1] == -1).all()
+
+
+@pytest.mark.parametrize("slots", [1, WINDOW, WINDOW + 1, 3 * WINDOW])
+def test_plans_have_as_many_slots_as_asked(planner, slots):
+    assert planner.plan(text(2, slots), [1, 2], 1.0).shape == (2, 2, slots, len(LAYOUT))
+
+
+def test_a_plan_is_a_function_of_its_seed_alone(planner):
+    both = planner.plan(text(2, 12), [3, 4], 1.5)
+    torch.testing.assert_close(planner.plan(text(1, 12), [4], 1.5), both[1:], equal_nan=True, atol=1e-5, rtol=0)
+    assert not torch.equal(both[0].nan_to_num(), both[1].nan_to_num())
+
+
+def test_a_longer_plan_begins_with_the_shorter_one(planner):
+    long, short = (planner.plan(text(1, slots), [5], 1.0) for slots in (2 * WINDOW, WINDOW))
+    values_long, values_short = to_values(long)[:, :, :WINDOW], to_values(short)
+    torch.testing.assert_close(values_long[..., :-2], values_short[..., :-2])
+
+
+def test_given_slots_are_seen(planner):
+    """The window after the first is planned from the last slots of the one before."""
+    kept = torch.randn(1, 2, OVERLAP, len(LAYOUT) + 1)
+    noise = torch.randn(1, 2, WINDOW, len(LAYOUT) + 1)
+    tokens = text(1, 1)[:, 0]
+    one, other = (planner._window(noise.clone(), k, tokens, 1.0) for k in (kept, -kept))
+    assert not torch.allclose(one[:, :, OVERLAP:], other[:, :, OVERLAP:])
+
+
+def test_the_first_slot_of_a_clip_stands_still(planner):
+    layout = lay_out(planner, text(4, 6), range(4), (64, 96))
+    there = layout[layout[..., 0, 0].isfinite()]
+    if len(there):
+        assert (there[:, 0, VELOCITY] == 0).all()
+        assert (there[:, 1:, VELOCITY] != 0).any()

@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kinemark.model.layout import LAYOUT
+from kinemark.model.planner import OVERLAP, WINDOW, LayoutPlanner, PlannerConfig, from_values, to_values
+from kinemark.model.scene_code import scene_tokens
+from kinemark.training.planner import (
+    PlannerRecipe,
+    draw_windows,
+    load_planner,
+    planner_loss,
+    save_planner,
+    train_planner,
+)
+from kinemark.training.stream import build_pool
+from kinemark.worlds.spec import DIRECTIONS, PLAIN_MIX
+
+TINY = PlannerRecipe(steps=300, batch=64, pool=64)
+SMALL = PlannerConfig(width=64, layers=2)
+X, VX, FACING = (LAYOUT.index(name) for name in ("x", "vx", "facing"))
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return build_pool(64, 3, torch.device("cpu"), PLAIN_MIX)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    reports: list[str] = []
+    return train_planner(TINY, reports.append, SMALL), reports
+
+
+def test_windows_are_tracks_of_what_the_captions_say(pool):
+    windows = draw_windows(replace(TINY, late=0.0, text_dropout=0.0), pool, 1.6, torch.Generator().manual_seed(1))
+    layout = from_values(windows.values_BSFV)
+    assert layout.shape == (64, 2, WINDOW, len(LAYOUT))
+    assert layout[:, 0].isfinite().all()
+    assert layout[:, 1].isnan().all()  # the plain mix has one subject
+    for direction, sign in (("left", -1.0), ("right", 1.0)):
+        says = (windows.text_BLD[:, 10] == scene_tokens([{"direction": direction}])[0, 10]).all(-1)
+        travelled = layout[says, 0, -1, X] - layout[says, 0, 0, X]
+        assert (travelled * sign > 0).all()
+        assert (layout[says, 0, :, FACING] == sign).all()
+
+
+def test_a_late_window_always_has_given_slots(pool):
+    """By then what goes left has turned, so that its prompt alone does not say where it goes."""
+    recipe = replace(TINY, late=1.0, given=0.0)
+    late = draw_windows(recipe, pool, 1.0, torch.Generator().manual_seed(2))
+    assert late.given_BF[:, 0].all()
+    assert not late.given_BF[:, OVERLAP:].any()
+    early = draw_windows(replace(recipe, late=0.0), pool, 1.0, torch.Generator().manual_seed(2))
+    assert not early.given_BF.any()
+
+
+def test_given_slots_do_not_count(pool):
+    torch.manual_seed(0)
+    planner = LayoutPlanner(SMALL)
+    windows = draw_windows(TINY, pool, 1.0, torch.Generator().manual_seed(4))
+    everything = replace(windows, given_BF=torch.ones_like(windows.given_BF))
+    assert planner_loss(planner, everything, torch.Generator().manual_seed(0)) == 0
+    assert planner_loss(planner, windows, torch.Generator().manual_seed(0)) > 0
+
+
+def test_training_teaches_which_way_to_go(trained):
+    planner, _ = trained
+    for direction, sign in (("left", -1.0), ("right", 1.0)):
+        text = scene_tokens([{"subject": "car", "direction": direction, "speed": "fast"}]).expand(24, WINDOW, -1, -1)
+        layout = planner.plan(text, range(24), 1.0)[:, 0]
+        travelled = (layout[:, -1, X] - layout[:, 0, X]) * sign
+        assert (travelled > 0).float().mean() > 0.8
+    assert set(DIRECTIONS) == {"left", "right", "up", "down"}
+
+
+def test_the_same_recipe_gives_the_same_planner():
+    recipe = replace(TINY, steps=3)
+    one, other = (train_planner(recipe, lambda _: None, SMALL) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_weights_come_back_from_the_file(trained, tmp_path):
+    planner, _ = trained
+    save_planner(tmp_path / "planner.safetensors", planner, TINY)
+    again = load_planner(tmp_path / "planner.safetensors")
+    assert again.config == planner.config
+    text = scene_tokens([{}]).expand(1, 4, -1, -1)
+    assert torch.equal(to_values(again.plan(text, [0], 1.0)), to_values(planner.plan(text, [0], 1.0)))
