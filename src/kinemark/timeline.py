@@ -80,6 +80,8 @@ class SizeRange:
 
 
 SPARK_SIZES: Final = SizeRange(multiple=32, least=128, most=512)
+#: Frames a second that spark learns from.
+SPARK_FPS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)

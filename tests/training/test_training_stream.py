@@ -6,9 +6,9 @@ import torch
 from kinemark.model.autoencoder import encode
 from kinemark.model.layout import MAP_CHANNELS
 from kinemark.model.scene_code import UNSPECIFIED, scene_tokens
+from kinemark.timeline import SPARK_FPS
 from kinemark.training.recipes import spark_cpu, tiny_recipe
 from kinemark.training.stream import (
-    FPS,
     build_pool,
     draw_batch,
     held,
@@ -90,7 +90,7 @@ def test_window_frames_are_those_of_the_slots():
 def test_slots_are_packed_as_the_autoencoder_packs_them(pool):
     frames = window_frames(3, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64))
     scenes = type(pool.scenes)(pool.scenes.codes_BA[:2], pool.scenes.seed_B[:2])
-    small = held(render(scenes, frames / FPS, (16, 16)).video_BTCHW, 1)
+    small = held(render(scenes, frames / SPARK_FPS, (16, 16)).video_BTCHW, 1)
     large = small[:, 3:].repeat_interleave(4, dim=-1).repeat_interleave(4, dim=-2)
     torch.testing.assert_close(pack_slots(small), encode(large))
 

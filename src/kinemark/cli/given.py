@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kinemark.errors import RequestError
+from kinemark.timeline import SPARK_FPS, Timeline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from kinemark.timeline import Timeline
 
-#: Frames a second of everything that the command line makes: what spark learnt.
-FPS: Final = 8
 #: The longer side of a clip whose size nobody named.
 SIDE: Final = 256
 
@@ -33,19 +31,18 @@ def timeline_for(prompt: str, seconds: float, size: str | None, image: Path | No
         RequestError: both or unreadable files, or a size, a length or a prompt that cannot be used.
     """
     from kinemark.generate import MAX_SECONDS, parse_size
-    from kinemark.timeline import Timeline
 
     if image and clip:
         raise RequestError("--image and --extend were both given; a clip begins with a picture or continues a clip")
     if not 0 < seconds <= MAX_SECONDS:
         raise RequestError(f"seconds is {seconds}; a clip lasts more than 0 and at most {MAX_SECONDS} seconds")
     wanted = parse_size(size) if size else None
-    frames = max(1, round(seconds * FPS))
+    frames = max(1, round(seconds * SPARK_FPS))
     if image:
-        return Timeline.from_image(_picture(image, wanted), prompt, num_frames=frames, fps=FPS)
+        return Timeline.from_image(_picture(image, wanted), prompt, num_frames=frames, fps=SPARK_FPS)
     if clip:
-        return Timeline.extend(_video(clip, wanted, MAX_SECONDS), prompt, after=frames, fps=FPS)
-    return Timeline.from_text(prompt, num_frames=frames, fps=FPS, size=wanted or (SIDE, SIDE))
+        return Timeline.extend(_video(clip, wanted, MAX_SECONDS), prompt, after=frames, fps=SPARK_FPS)
+    return Timeline.from_text(prompt, num_frames=frames, fps=SPARK_FPS, size=wanted or (SIDE, SIDE))
 
 
 def _picture(path: Path, wanted: tuple[int, int] | None) -> Tensor:
@@ -64,11 +61,13 @@ def _video(path: Path, wanted: tuple[int, int] | None, most_seconds: int) -> Ten
 
     height, width = read_video(path, max_frames=1).frames_THWC.shape[1:3]
     size = wanted or natural_size((height, width))
-    video = read_video(path, size=covering((height, width), size), max_frames=most_seconds * FPS)
-    count = max(1, round(len(video.frames_THWC) / video.fps * FPS))
-    if count >= most_seconds * FPS:
-        raise RequestError(f"{path} lasts {count / FPS:g} s or longer; at most {most_seconds} s can be continued to")
-    indices = [min(round(i / FPS * video.fps), len(video.frames_THWC) - 1) for i in range(count)]
+    video = read_video(path, size=covering((height, width), size), max_frames=most_seconds * SPARK_FPS)
+    count = max(1, round(len(video.frames_THWC) / video.fps * SPARK_FPS))
+    if count >= most_seconds * SPARK_FPS:
+        raise RequestError(
+            f"{path} lasts {count / SPARK_FPS:g} s or longer; at most {most_seconds} s can be continued to"
+        )
+    indices = [min(round(i / SPARK_FPS * video.fps), len(video.frames_THWC) - 1) for i in range(count)]
     return video_from_frames(centre(video.frames_THWC[indices], size))
 
 

@@ -25,15 +25,14 @@ from torch import nn
 from torch.nn import functional
 
 from kinemark.errors import RequestError
+from kinemark.timeline import FRAMES_PER_SLOT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: Picture pixels along one side of a latent pixel.
 SCALE: Final = 4
-#: Frames in a slot (other than slot 0, which holds one frame four times).
-SLOT_FRAMES: Final = 4
-LATENT_CHANNELS: Final = 3 * SLOT_FRAMES
+LATENT_CHANNELS: Final = 3 * FRAMES_PER_SLOT
 #: Latent pixels along one side of a transformer patch: where imperfect latents have their seams.
 PATCH: Final = 8
 #: Differences between pixels are a tenth of the range of pixels; this brings them to the size of the other inputs.
@@ -50,7 +49,7 @@ def pad_frames(video_BTCHW: Tensor) -> Tensor:
         The clip itself where its length fits, else one that is up to three frames longer.
     """
     frames = video_BTCHW.shape[1]
-    missing = -(frames - 1) % SLOT_FRAMES
+    missing = -(frames - 1) % FRAMES_PER_SLOT
     if not missing:
         return video_BTCHW
     order = list(range(frames))
@@ -72,9 +71,9 @@ def encode(video_BTCHW: Tensor) -> Tensor:
         RequestError: a length or a size that is not on the grid.
     """
     frames, channels, height, width = video_BTCHW.shape[1:]
-    if (frames - 1) % SLOT_FRAMES:
+    if (frames - 1) % FRAMES_PER_SLOT:
         raise RequestError(
-            f"a clip of {frames} frames cannot be encoded: it takes 1 + a multiple of {SLOT_FRAMES} frames; "
+            f"a clip of {frames} frames cannot be encoded: it takes 1 + a multiple of {FRAMES_PER_SLOT} frames; "
             "lengthen it with pad_frames()"
         )
     if height % SCALE or width % SCALE or channels != 3:
@@ -83,8 +82,8 @@ def encode(video_BTCHW: Tensor) -> Tensor:
             f"it takes RGB and sides that are multiples of {SCALE}"
         )
     small_BTCHW = reduce(video_BTCHW, "b t c (h y) (w x) -> b t c h w", "mean", y=SCALE, x=SCALE)
-    first = repeat(small_BTCHW[:, :1], "b 1 c h w -> b (k c) 1 h w", k=SLOT_FRAMES)
-    rest = rearrange(small_BTCHW[:, 1:], "b (f k) c h w -> b (k c) f h w", k=SLOT_FRAMES)
+    first = repeat(small_BTCHW[:, :1], "b 1 c h w -> b (k c) 1 h w", k=FRAMES_PER_SLOT)
+    rest = rearrange(small_BTCHW[:, 1:], "b (f k) c h w -> b (k c) f h w", k=FRAMES_PER_SLOT)
     return torch.cat([first, rest], dim=2) * 2 - 1
 
 
@@ -96,8 +95,8 @@ def unpack(latent_BCFHW: Tensor) -> Tensor:
     Returns:
         `small_BTCHW` with T = 1 + 4 (F - 1); in [0, 1] where the latent is in [-1, 1].
     """
-    first = reduce(latent_BCFHW[:, :, :1], "b (k c) 1 h w -> b 1 c h w", "mean", k=SLOT_FRAMES)
-    rest = rearrange(latent_BCFHW[:, :, 1:], "b (k c) f h w -> b (f k) c h w", k=SLOT_FRAMES)
+    first = reduce(latent_BCFHW[:, :, :1], "b (k c) 1 h w -> b 1 c h w", "mean", k=FRAMES_PER_SLOT)
+    rest = rearrange(latent_BCFHW[:, :, 1:], "b (k c) f h w -> b (f k) c h w", k=FRAMES_PER_SLOT)
     return (torch.cat([first, rest], dim=1) + 1) / 2
 
 
@@ -189,7 +188,7 @@ class Upsampler(nn.Module):
         return video_BTCHW, video_BTCHW[:, -1]
 
     def _decode_slot(self, latent_BCHW: Tensor, previous_BCHW: Tensor | None) -> Tensor:
-        small_BTCHW = rearrange((latent_BCHW + 1) / 2, "b (k c) h w -> b k c h w", k=SLOT_FRAMES)
+        small_BTCHW = rearrange((latent_BCHW + 1) / 2, "b (k c) h w -> b k c h w", k=FRAMES_PER_SLOT)
         if previous_BCHW is None:
             small_BTCHW = small_BTCHW.mean(dim=1, keepdim=True)
         return self._enlarge(small_BTCHW, previous_BCHW)
@@ -219,7 +218,7 @@ def _inputs(small_BTCHW: Tensor, previous_BCHW: Tensor | None) -> Tensor:
         earlier_BCHW = reduce(previous_BCHW, "b c (h y) (w x) -> b c h w", "mean", y=SCALE, x=SCALE)
         blocks_BCKHW = rearrange(previous_BCHW, "b c (h y) (w x) -> b c (y x) h w", y=SCALE, x=SCALE)
         carried_BCHW = rearrange(blocks_BCKHW - earlier_BCHW[:, :, None], "b c k h w -> b (c k) h w")
-        recency_T = 1 - torch.arange(frames, device=small_BTCHW.device, dtype=small_BTCHW.dtype) / SLOT_FRAMES
+        recency_T = 1 - torch.arange(frames, device=small_BTCHW.device, dtype=small_BTCHW.dtype) / FRAMES_PER_SLOT
     before = torch.cat([earlier_BCHW[:, None], small_BTCHW[:, :-1]], dim=1)
     after = torch.cat([small_BTCHW[:, 1:], small_BTCHW[:, -1:]], dim=1)
     parts = [

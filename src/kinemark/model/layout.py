@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 from einops import rearrange, repeat
 
+from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -33,8 +35,8 @@ MAP_CHANNELS: Final = _PLACE + SUBJECTS * (1 + _PLACE + 2)
 
 #: How far a figure reaches from its middle in its own units: sideways, up (a ball bounces), down; and the soft rim.
 _ASIDE, _ABOVE, _BELOW, _RIM = 0.8, 1.1, 0.75, 0.15
-#: Seconds from the middle of a slot of four frames to its last, at the 8 frames a second that spark learns from.
-_HALF_SLOT: Final = 1.5 / 8
+#: Seconds from the middle of a slot to its last frame.
+_HALF_SLOT: Final = (FRAMES_PER_SLOT - 1) / 2 / SPARK_FPS
 #: Velocities are small numbers; this brings them to the order of 1.
 _VELOCITY_SCALE: Final = 8.0
 

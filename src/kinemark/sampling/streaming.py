@@ -86,7 +86,7 @@ class SamplerConfig:
         return replace(self, shift=self.coarse.shift)
 
     def detail_pass(self) -> SamplerConfig:
-        """The sampler of the pass after a coarse one: half the levels, for less is left to decide, and its own memory."""
+        """The sampler of the pass after a coarse one: half the levels, as little is left to decide; its own memory."""
         return replace(
             self,
             first_steps=math.ceil(self.first_steps / 2),

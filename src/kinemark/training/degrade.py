@@ -17,9 +17,10 @@ import torch
 from einops import rearrange, repeat
 from torch.nn import functional
 
-from kinemark.model.autoencoder import PATCH, SLOT_FRAMES
+from kinemark.model.autoencoder import PATCH
 from kinemark.model.layout import empty_layout, layout_map
 from kinemark.sampling.flow import noised, per_slot
+from kinemark.timeline import FRAMES_PER_SLOT
 from kinemark.worlds.captions import STYLES, caption
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class SyntheticFlaws:
         share = self.softness * draw(batch, 1, 1, 1, 1) * per_patch(draw(batch, 1, *grid))
         soft_BCFHW = torch.lerp(latent_BCFHW, _blurred(latent_BCFHW), share)
         # The four frames of a slot mostly err alike, and a little each in its own way.
-        colour = draw_normal(batch, 3, *grid).repeat(1, SLOT_FRAMES, 1, 1, 1) + 0.5 * draw_normal(
+        colour = draw_normal(batch, 3, *grid).repeat(1, FRAMES_PER_SLOT, 1, 1, 1) + 0.5 * draw_normal(
             batch, channels, *grid
         )
         offset_BCFHW = self.offset * draw(batch, 1, 1, 1, 1) * per_patch(colour)

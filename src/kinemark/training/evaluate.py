@@ -26,7 +26,7 @@ from kinemark.sampling.coarse import experts_of, sample_coarse_first
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.streaming import SamplerConfig
-from kinemark.timeline import slot_count
+from kinemark.timeline import SPARK_FPS, slot_count
 from kinemark.training.exam import HELD_OUT, PLAIN, SIX, WIDE, Group, Question, draw_questions
 from kinemark.training.metrics import drift, edge_sharpness, flicker, motion_energy, nearest_distance, thumbnail
 from kinemark.training.probe import SIDE, Probe, in_order, load_probe
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from kinemark.model.text import TextEncoder
     from kinemark.model.transformer import Transformer
 
-FPS: Final = 8
 #: Four seconds. `evaluate` compares whole clips: direction and a change of light need them.
 FRAMES: Final = 33
 #: Fewer steps than people get: adherence is decided early, and the evaluation has to end within 20 minutes.
@@ -210,7 +209,7 @@ def quick_evaluate(
         if seen and time.monotonic() - started > budget:
             break
         video_BTCHW = _small_video(sample, part, frames)
-        for question, reading in zip(part, probe.read(video_BTCHW, FPS), strict=True):
+        for question, reading in zip(part, probe.read(video_BTCHW, SPARK_FPS), strict=True):
             right = [name for name in names if reading[name] == question.said[name]]
             for name in [*right, *(["all"] if len(right) == len(names) else [])]:
                 hits[name] += 1
@@ -226,7 +225,7 @@ def reference_thumbnails(plan: Evaluation) -> Tensor:
     """Thumbnails `[N, D]` of clips as training sees them: the mix of training, other seeds than any question's."""
     rng = random.Random(f"kinemark reference {plan.seed}")
     scenes = [sample_scene(rng) for _ in range(plan.reference_clips)]
-    time_T = torch.tensor([0.0, 0.5, 1.0]) * (plan.frames - 1) / FPS
+    time_T = torch.tensor([0.0, 0.5, 1.0]) * (plan.frames - 1) / SPARK_FPS
     parts = []
     for start in range(0, len(scenes), 64):
         batch = batch_scenes(scenes[start : start + 64])
@@ -256,15 +255,15 @@ def _examine_batch(
     video_BTCHW, truth_BTCHW = unpack(latent_BCFHW)[:, :frames].clamp(0, 1), _truth(questions, frames)
     decoded: list[dict[str, str]] | list[None] = [None] * len(questions)
     if decode:
-        decoded = [probe.read(decode(latent_BCFHW[i : i + 1])[:, :frames], FPS)[0] for i in range(len(questions))]
+        decoded = [probe.read(decode(latent_BCFHW[i : i + 1])[:, :frames], SPARK_FPS)[0] for i in range(len(questions))]
     records = [
         ClipRecord(
             group.name, question.said, in_order(read, question.said), in_order(truth_read, question.said), *figures
         )
         for question, read, truth_read, *figures in zip(
             questions,
-            probe.read(video_BTCHW, FPS),
-            probe.read(truth_BTCHW, FPS),
+            probe.read(video_BTCHW, SPARK_FPS),
+            probe.read(truth_BTCHW, SPARK_FPS),
             _measured(video_BTCHW, reference_ND),
             _measured(truth_BTCHW, reference_ND),
             decoded,
@@ -283,7 +282,7 @@ def _small_video(sample: LatentSampler, questions: Sequence[Question], frames: i
 def _truth(questions: Sequence[Question], frames: int) -> Tensor:
     """The scenes of the questions as they should look, `[B, T, 3, 64, 64]`."""
     batch = batch_scenes([question.scene for question in questions])
-    time_BT = (torch.arange(frames) / FPS).expand(len(batch), -1)
+    time_BT = (torch.arange(frames) / SPARK_FPS).expand(len(batch), -1)
     return render(batch, time_BT, (SIDE, SIDE)).video_BTCHW
 
 

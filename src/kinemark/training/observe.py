@@ -17,9 +17,10 @@ from kinemark.sampling.coarse import coarsened, refining
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.guidance import GUIDANCE, guided
 from kinemark.sampling.streaming import SamplerConfig, sample_streaming
+from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
 from kinemark.training.loop import LOG_FILE, SIGMA_EDGES
 from kinemark.training.sheet import contact_sheet, plot_log, write_png
-from kinemark.training.stream import FPS, FRAMES_PER_SLOT, as_layout
+from kinemark.training.stream import as_layout
 from kinemark.worlds.render import render, states
 from kinemark.worlds.spec import Scene, Subject, batch_scenes
 
@@ -59,7 +60,7 @@ def from_noise(conditions: Conditions, sampler: SamplerConfig) -> tuple[Conditio
 def from_small_truth(conditions: Conditions, sampler: SamplerConfig) -> tuple[Conditions, SamplerConfig]:
     """A detail expert's request: what a perfect scene expert would hand over, the truth rendered small."""
     slots, side = conditions.known_BCFHW.shape[2], conditions.known_BCFHW.shape[-1] // sampler.coarse.factor
-    frame_T = torch.arange(4 * slots - 3) / FPS
+    frame_T = torch.arange(4 * slots - 3) / SPARK_FPS
     scenes = batch_scenes(SHEET_SCENES)
     small_BTCHW = render(scenes, frame_T.expand(len(SHEET_SCENES), -1), (side * SCALE, side * SCALE)).video_BTCHW
     return refining(conditions, encode(small_BTCHW), sampler.coarse), sampler.detail_pass()
@@ -67,7 +68,7 @@ def from_small_truth(conditions: Conditions, sampler: SamplerConfig) -> tuple[Co
 
 def true_layout(scenes: Sequence[Scene], slots: int) -> Tensor:
     """The layout `[B, S, F, K]` of scenes in square pictures, from their beginning on."""
-    end_BF = (torch.arange(slots) * (FRAMES_PER_SLOT / FPS)).expand(len(scenes), -1)
+    end_BF = (torch.arange(slots) * (FRAMES_PER_SLOT / SPARK_FPS)).expand(len(scenes), -1)
     return stilled(as_layout(states(batch_scenes(scenes), end_BF, aspect=1.0)), torch.arange(slots) == 0)
 
 

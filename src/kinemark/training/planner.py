@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from kinemark.model.planner import OVERLAP, WINDOW, LayoutPlanner, PlannerConfig, to_values
 from kinemark.model.scene_code import UNSPECIFIED, scene_code
 from kinemark.sampling.flow import noised
-from kinemark.training.stream import FPS, FRAMES_PER_SLOT, as_layout, build_pool
+from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
+from kinemark.training.stream import as_layout, build_pool
 from kinemark.worlds.render import states
 from kinemark.worlds.spec import SceneBatch
 
@@ -112,10 +113,10 @@ def draw_windows(recipe: PlannerRecipe, pool: Pool, aspect: float, generator: Ge
     pick_B = torch.randint(len(pool.scenes), (batch,), generator=generator)
     scenes = SceneBatch(pool.scenes.codes_BA[pick_B], torch.randint(1 << 48, (batch,), generator=generator))
     late_B = torch.rand(batch, generator=generator) < recipe.late
-    minute = 60 * FPS // FRAMES_PER_SLOT - WINDOW
+    minute = 60 * SPARK_FPS // FRAMES_PER_SLOT - WINDOW
     start_B = torch.where(late_B, torch.randint(minute, (batch,), generator=generator), 0)
     slot_BF = start_B[:, None] + torch.arange(WINDOW)
-    layout_BSFK = as_layout(states(scenes, slot_BF * (FRAMES_PER_SLOT / FPS), aspect))
+    layout_BSFK = as_layout(states(scenes, slot_BF * (FRAMES_PER_SLOT / SPARK_FPS), aspect))
 
     continued_B = late_B | (torch.rand(batch, generator=generator) < recipe.given)
     count_B1 = torch.randint(1, OVERLAP + 1, (batch, 1), generator=generator)

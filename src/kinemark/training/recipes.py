@@ -91,7 +91,7 @@ def _scales(sizes: tuple[tuple[int, int], ...], shares: tuple[float, ...], noise
 
 #: The scene is decided on small pictures, which cost a quarter of the tokens, and close to pure noise: large flat areas
 #: and a slot's four frames still show their colours at sigma 0.9, and what can be seen is not learnt from the text.
-_SCENE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix(mean=1.5, std=1.3, uniform=0.05))
+_SCENE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix(mean=2.2, std=1.6, uniform=0.05))
 #: Details are made from a middle noise level on (`sampling.coarse`), so that is where their expert trains.
 _DETAIL = _scales(((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(mean=-0.1, std=0.9))
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kinemark.model.load import load_model
-from kinemark.training.evaluate import FPS, evaluate
+from kinemark.timeline import SPARK_FPS
+from kinemark.training.evaluate import evaluate
 from kinemark.training.exam import SIX
 from kinemark.training.probe import USABLE
 from kinemark.training.sheet import SHEET_FRAMES, Bar, bars_svg, contact_sheet, write_png
@@ -66,7 +67,7 @@ def _head(report: Report) -> str:
 
 
 def _sheet_section(report: Report) -> str:
-    seconds = ", ".join(f"{frame / FPS:g}" for frame in SHEET_FRAMES)
+    seconds = ", ".join(f"{frame / SPARK_FPS:g}" for frame in SHEET_FRAMES)
     prompts = "\n".join(f"{number}. {prompt}" for number, prompt in enumerate(report.sheet_prompts, start=1))
     return (
         f"## The first {len(report.sheet_prompts)} prompts\n\nFrames at {seconds} s, at the resolution of the latents "

@@ -19,6 +19,7 @@ from einops import rearrange, reduce
 
 from kinemark.model.layout import LAYOUT, layout_map, stilled
 from kinemark.model.scene_code import TEXT_LEN, UNSPECIFIED, scene_code, value_codes
+from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
 from kinemark.worlds.captions import STYLES, caption
 from kinemark.worlds.render import STATE, render
 from kinemark.worlds.spec import SceneBatch, SceneMix, batch_scenes, sample_scene
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from kinemark.training.objective import NoiseMix
     from kinemark.training.recipes import Recipe
 
-FPS = 8
-FRAMES_PER_SLOT = 4
 #: Slots of a four-second clip; windows lie inside it.
 CLIP_SLOTS = 9
 
@@ -139,7 +138,7 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, generator: Gene
     latest = FRAMES_PER_SLOT * (CLIP_SLOTS - 1) - frames
     start_B = torch.randint(latest + 1, (batch,), generator=generator, device=device)
     offset_BA = torch.randint(frames + 1, (batch, anchors), generator=generator, device=device)
-    rendered = render(scenes, window_frames(slots, start_B[:, None] + offset_BA, start_B) / FPS, scale.size)
+    rendered = render(scenes, window_frames(slots, start_B[:, None] + offset_BA, start_B) / SPARK_FPS, scale.size)
     stills = anchors + 1
     video_BTCHW, mask_BTHW = (held(x, stills) for x in (rendered.video_BTCHW, rendered.subject_mask_BTHW))
     layout_BSFK = layout_of(rendered.state_BSTK, stills)

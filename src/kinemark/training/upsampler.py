@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 
 from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError
-from kinemark.model.autoencoder import PATCH, SCALE, SLOT_FRAMES, Upsampler, UpsamplerConfig, encode
+from kinemark.model.autoencoder import PATCH, SCALE, Upsampler, UpsamplerConfig, encode
+from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
 from kinemark.training.degrade import SyntheticFlaws
 from kinemark.training.optim import Ema, learning_rate_factor
 from kinemark.training.state import Progress, require_minutes
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from kinemark.training.degrade import Degrade
 
-FPS = 8
 CLIP_SECONDS = 4.0
 
 
@@ -88,9 +88,9 @@ def build_pool(recipe: UpsamplerRecipe, degrade: Degrade, seed: int, number: int
     rng = random.Random(f"upsampler/{seed}/{number}")
     generator = torch.Generator(recipe.device).manual_seed(rng.getrandbits(48))
     scenes = [sample_scene(rng) for _ in range(recipe.clips)]
-    frames = 1 + SLOT_FRAMES * (recipe.slots - 1)
-    starts = [rng.uniform(0, CLIP_SECONDS - (frames - 1) / FPS) for _ in scenes]
-    time_BT = torch.tensor([[start + frame / FPS for frame in range(frames)] for start in starts])
+    frames = 1 + FRAMES_PER_SLOT * (recipe.slots - 1)
+    starts = [rng.uniform(0, CLIP_SECONDS - (frames - 1) / SPARK_FPS) for _ in scenes]
+    time_BT = torch.tensor([[start + frame / SPARK_FPS for frame in range(frames)] for start in starts])
     pixels = SCALE * recipe.size
     with torch.no_grad():
         rendered = render(batch_scenes(scenes).to(recipe.device), time_BT.to(recipe.device), (pixels, pixels))
