@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
+from einops import rearrange
 
 from kinemark.model.attention import block_causal_mask, rotary_table, rotate
 from kinemark.model.cache import CachePolicy, KVCache
 from kinemark.model.checkpoints import to_diffusers
 from kinemark.model.configs import TransformerConfig, spark, tiny, wan_1_3b, wan_5b, wan_14b
-from kinemark.model.transformer import TanhGELU, Transformer, damped
+from kinemark.model.transformer import NoiseFilter, TanhGELU, Transformer
 
 # Tiny shapes with the arithmetic of Wan: integer positions, base 10000, full attention.
 WAN_LIKE = replace(tiny(), rope_base=10_000.0, rope_span=None, predicts="velocity", block_slots=None, freq_dim=256)
@@ -330,16 +332,40 @@ def test_pooled_text_speaks_to_every_block() -> None:
 
 
 def test_pure_noise_is_not_shown_and_clean_latents_are_untouched() -> None:
-    x = torch.randn(3, 4, 1, 4, 4)
-    sigma = torch.tensor([[1.0], [0.0], [0.5]])
-    shown = damped(x, sigma, signal_variance=0.3)
-    assert (shown[0] == 0).all()
-    torch.testing.assert_close(shown[1], x[1])
-    torch.testing.assert_close(shown[2], x[2] * (0.5 * 0.3 / (0.25 * 0.3 + 0.25)) ** 0.5)
-    model = randomised(replace(tiny(), signal_variance=0.3))
-    _, _, text = inputs(tiny(), 1)
-    one, other = (model(noise, torch.ones(1), text[:1]) for noise in torch.randn(2, 1, 4, 1, 8, 8))
+    shown_by = NoiseFilter(4, (1, 2, 2))
+    shown_by.fit(torch.randn(64, 4, 1, 4, 4))
+    x = torch.randn(2, 4, 1, 4, 4)
+    noise, clean = shown_by(x, torch.tensor([[1.0], [0.0]]))
+    assert (noise == 0).all()
+    torch.testing.assert_close(clean, x[1])
+    config = replace(tiny(), filters_noise=True)
+    model, text = randomised(config), inputs(config, 1)[2][:1]
+    one, other = (model(latent, torch.ones(1), text) for latent in torch.randn(2, 1, 4, 1, 8, 8))
     torch.testing.assert_close(one, other)
+
+
+def test_an_unfitted_filter_treats_all_directions_alike() -> None:
+    x = torch.randn(1, 4, 1, 4, 4)
+    shown = NoiseFilter(4, (1, 2, 2))(x, torch.tensor([[0.5]]))
+    torch.testing.assert_close(shown, x * (0.5 * 0.3 / (0.25 * 0.3 + 0.25)) ** 0.5)
+
+
+def test_the_square_of_the_filter_is_the_best_linear_guess() -> None:
+    """Applied twice, its error is that of the least-squares map from noised patches to clean ones."""
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(16, 16, generator=generator) * torch.logspace(0, -3, 16)
+    flat = torch.randn(4096, 16, generator=generator) @ mixing.mT
+    flat = flat - flat.mean(dim=0)
+    flat = flat * (0.5 / torch.linalg.eigvalsh(flat.mT @ flat / len(flat)).max()).sqrt()  # below the bound of 1
+    noised = 0.6 * flat + 0.4 * torch.randn(flat.shape, generator=generator)
+    shown_by = NoiseFilter(4, (1, 2, 2))
+    as_latent = partial(rearrange, pattern="b (c q r) -> b c 1 q r", c=4, q=2, r=2)
+    shown_by.fit(as_latent(flat))
+    sigma = torch.full((len(flat), 1), 0.4)
+    twice = shown_by(shown_by(as_latent(noised), sigma), sigma)
+    best = noised @ torch.linalg.lstsq(noised, flat).solution
+    ours, least = ((guess - truth).square().mean() for guess, truth in ((twice, as_latent(flat)), (best, flat)))
+    assert least <= ours < 1.05 * least
 
 
 def test_bad_shapes_are_explained() -> None:

@@ -37,9 +37,8 @@ class TransformerConfig:
     resolution and a token sits at its centre."""
     condition_channels: int = 0
     """Channels of the condition that is laid beside the noised latent (spark: `layout.layout_map`)."""
-    signal_variance: float | None = None
-    """None: the noised latent is shown as it is, as in Wan. A number, the variance of clean latents: it is shown as
-    `transformer.damped` says, so that pure noise is not shown at all."""
+    filters_noise: bool = False
+    """Show the noised latent through `transformer.NoiseFilter`; Wan shows it as it is."""
     pooled_text: bool = False
     """Let all text tokens together modulate every block, as the noise level does (as in Stable Diffusion 3): a small
     model follows it long before its cross-attention has learnt to."""
@@ -113,7 +112,7 @@ def spark() -> TransformerConfig:
         rope_base=100.0,
         rope_span=16.0,
         condition_channels=MAP_CHANNELS,
-        signal_variance=0.3,
+        filters_noise=True,
         pooled_text=True,
         predicts="clean",
         block_slots=1,

@@ -48,16 +48,50 @@ class PatchEmbedding(nn.Module):
         return F.linear(patches.to(self.weight.dtype), self.weight.flatten(1), self.bias)
 
 
-def damped(x_BCFHW: Tensor, sigma_BF: Tensor, signal_variance: float) -> Tensor:
-    """Scale each slot by the square root of its Wiener gain, which falls from 1 for clean latents to 0 for pure noise.
+class NoiseFilter(nn.Module):
+    """Shows each patch of a noised latent through the square root of its Wiener filter.
 
-    For x = (1 - sigma) clean + sigma noise the best linear guess at clean is g x, with v the variance of clean and
-    g = (1 - sigma) v / ((1 - sigma)^2 v + sigma^2). Near pure noise a small network otherwise spends hundreds of steps
-    on learning not to listen to it; the square root keeps what is left of the signal large enough to be used.
+    For x = (1 - sigma) clean + sigma noise the best linear guess at a clean patch has, along each principal direction
+    of clean patches, the gain g = (1 - sigma) v / ((1 - sigma)^2 v + sigma^2), with v the variance along it. Directions
+    in which clean patches hardly vary, most of them, hold nothing but noise; a small network otherwise spends most of
+    its training on not listening to them, and at pure noise on not listening at all. The square root, at most 1, keeps
+    what is left of the signal large enough to be used. Until `fit`, all directions are alike.
     """
-    clean_BF = 1 - sigma_BF
-    gain_BF = clean_BF * signal_variance / (clean_BF.square() * signal_variance + sigma_BF.square())
-    return x_BCFHW * gain_BF.clamp(max=1.0).sqrt()[:, None, :, None, None].to(x_BCFHW.dtype)
+
+    def __init__(self, channels: int, patch: tuple[int, int, int]) -> None:
+        super().__init__()
+        _, self.height, self.width = patch
+        size = channels * self.height * self.width
+        self.basis = nn.Parameter(torch.eye(size), requires_grad=False)
+        self.variance = nn.Parameter(torch.full((size,), 0.3), requires_grad=False)
+
+    def forward(self, x_BCFHW: Tensor, sigma_BF: Tensor) -> Tensor:
+        """Return what is shown; shape and dtype stay."""
+        clean_BF11 = (1 - sigma_BF)[..., None, None]
+        variance = self.variance.float()
+        gain_BF1E = clean_BF11 * variance / (clean_BF11.square() * variance + sigma_BF[..., None, None].square())
+        basis = self.basis.float()
+        along_BFSE = self._patches(x_BCFHW).float() @ basis
+        shown_BFSE = (along_BFSE * gain_BF1E.clamp(max=1.0).sqrt()) @ basis.mT
+        return rearrange(
+            shown_BFSE,
+            "b f (h w) (c q r) -> b c f (h q) (w r)",
+            h=x_BCFHW.shape[3] // self.height,
+            q=self.height,
+            r=self.width,
+        ).to(x_BCFHW.dtype)
+
+    @torch.no_grad()
+    def fit(self, clean_BCFHW: Tensor) -> None:
+        """Take principal directions and variances from clean latents."""
+        patches = self._patches(clean_BCFHW).flatten(0, 2).double()
+        centred = patches - patches.mean(dim=0)
+        values, vectors = torch.linalg.eigh(centred.mT @ centred / len(centred))
+        self.basis.copy_(vectors)
+        self.variance.copy_(values.clamp(min=1e-6))
+
+    def _patches(self, x_BCFHW: Tensor) -> Tensor:
+        return rearrange(x_BCFHW, "b c f (h q) (w r) -> b f (h w) (c q r)", q=self.height, r=self.width)
 
 
 class TanhGELU(nn.Module):
@@ -186,6 +220,8 @@ class Transformer(nn.Module):
         self.patch_embedding = PatchEmbedding(config.in_channels + config.condition_channels, width, config.patch)
         self.text_embedding = nn.Sequential(nn.Linear(config.text_dim, width), TanhGELU(), nn.Linear(width, width))
         self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, width), nn.SiLU(), nn.Linear(width, width))
+        if config.filters_noise:
+            self.noise_filter = NoiseFilter(config.in_channels, config.patch)
         if config.pooled_text:
             pooled = nn.Linear(config.text_len * config.text_dim, 2 * width)
             self.pooled_embedding = nn.Sequential(pooled, nn.SiLU(), nn.Linear(2 * width, width))
@@ -278,8 +314,8 @@ class Transformer(nn.Module):
         level_BFD, noise_BF6D = self._embed_noise(sigma_BF, text_BLD)
         text = self.text_embedding(text_BLD.to(self.patch_embedding.weight.dtype))
         dtype = x_BCFHW.dtype
-        if self.config.signal_variance is not None:
-            x_BCFHW = damped(x_BCFHW, sigma_BF, self.config.signal_variance)
+        if self.config.filters_noise:
+            x_BCFHW = self.noise_filter(x_BCFHW, sigma_BF)
         x_BLD = self.patch_embedding(self._beside(x_BCFHW, condition_BCFHW)).float()
         for index, block in enumerate(self.blocks):
             join = None if cache is None else partial(cache.join, index)

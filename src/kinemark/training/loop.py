@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,6 +34,7 @@ LOG_FILE = "log.jsonl"
 #: The log has the mean loss of each of these ranges of noise.
 SIGMA_EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 GRADIENT_CLIP = 1.0
+SAMPLE_TOKENS = 16_384
 
 
 class Observer(Protocol):
@@ -155,8 +156,10 @@ def train(
     trainee = build_trainee(recipe, seed)
     if (out / STATE_FILE).exists():
         trainee.load(out / STATE_FILE)
-    elif start is not None:
-        trainee.transformer.load_state_dict(start)
+    else:
+        if start is not None:
+            trainee.transformer.load_state_dict(start)
+        trainee.transformer.noise_filter.fit(_sample_of_truth(recipe, seed))
         trainee.ema = Ema(trainee.transformer, recipe.ema)
     if trainee.progress.fraction >= 1:
         trainee.progress.begin_cycle(minutes)
@@ -197,6 +200,15 @@ def _run_cycle(trainee: Trainee, recipe: Recipe, out: Path, observe: Observer | 
         if observe and (progress.seconds - seen > 60 * recipe.sheet_minutes or progress.fraction >= 1):
             observe(trainee, out)
             seen, last = progress.seconds, time.perf_counter()
+
+
+def _sample_of_truth(recipe: Recipe, seed: int) -> Tensor:
+    """Clean latents at the recipe's main size, to fit the noise filter to: single frames and short windows."""
+    device = torch.device(recipe.device)
+    whole = replace(recipe, scales=recipe.scales[:1], windows=((2, 2),), window_shares=(1.0,), anchored=0.0)
+    whole = replace(whole, tokens_per_step=SAMPLE_TOKENS)
+    pool = build_pool(SAMPLE_TOKENS // 64, seed, device)
+    return draw_batch(whole, pool, seed, 0, step_generator(seed, 0, device)).clean_BCFHW
 
 
 def _pool(recipe: Recipe, seed: int, step: int, device: torch.device) -> tuple[Pool, int]:

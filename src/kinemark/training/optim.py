@@ -88,7 +88,7 @@ def make_optimisers(
     """Muon for the matrices in `blocks`; AdamW (no decay, betas 0.9 and 0.95) for the rest and for `others`."""
     matrices = [p for p in blocks.parameters() if p.ndim == 2]
     rest = [p for p in blocks.parameters() if p.ndim != 2]
-    rest += [p for module in others for p in module.parameters()]
+    rest += [p for module in others for p in module.parameters() if p.requires_grad]
     return [
         Muon(matrices, lr=matrix_lr),
         torch.optim.AdamW(rest, lr=other_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True),

@@ -142,7 +142,7 @@ def tiny_recipe() -> Recipe:
         text_len=TEXT_LEN,
         rope_span=8.0,
         condition_channels=MAP_CHANNELS,
-        signal_variance=0.3,
+        filters_noise=True,
         pooled_text=True,
     )
     return Recipe(
