@@ -91,3 +91,17 @@ def test_the_watcher_sees_every_step_and_changes_nothing():
     watched = integrate(gaussian_velocity, x_BCFHW, sigma_SF, euler, watch)
     assert seen == sigma_SF[:-1, 0].tolist()
     assert torch.equal(watched, integrate(gaussian_velocity, x_BCFHW, sigma_SF, euler))
+
+
+def test_the_last_step_ends_on_what_is_taken_for_clean():
+    """However much two predictions disagree, nothing is extrapolated to sigma = 0."""
+    answers = []
+
+    def undecided(x, sigma_BF):
+        answers.append((x, torch.randn(x.shape, generator=torch.Generator().manual_seed(len(answers)))))
+        return answers[-1][1]
+
+    sigma_SF = torch.tensor([[1.0], [0.6], [0.3], [0.0]])
+    end = integrate(undecided, torch.ones(1, 2, 1, 4, 4), sigma_SF, adams_bashforth)
+    x, velocity = answers[-1]
+    torch.testing.assert_close(end, x - 0.3 * velocity)

@@ -44,14 +44,15 @@ def adams_bashforth(x: Tensor, velocity: Tensor, sigma_F: Tensor, next_F: Tensor
     """Second order: x + h v + h^2 / (2 h') (v - v'), Adams-Bashforth after a step of another size h'.
 
     Asks for one velocity a step, like Euler (Hairer, Norsett, Wanner: Solving Ordinary Differential Equations I,
-    section III.5).
+    section III.5). A step that ends at 0 is Euler's, so that it ends on what the network takes for clean: extrapolating
+    there would add half of what two predictions disagree in, which is mostly noise.
     """
     forward = euler(x, velocity, sigma_F, next_F, None)
     if past is None:
         return forward
     h_F, before_F = next_F - sigma_F, sigma_F - past.sigma_F
-    joined_F = before_F == 0
-    bend_F = torch.where(joined_F, 0.0, h_F**2 / (2 * torch.where(joined_F, 1.0, before_F)))
+    straight_F = (before_F == 0) | (next_F == 0)
+    bend_F = torch.where(straight_F, 0.0, h_F**2 / (2 * torch.where(before_F == 0, 1.0, before_F)))
     return forward + per_slot(bend_F) * (velocity - past.velocity_BCFHW)
 
 
