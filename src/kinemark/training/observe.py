@@ -79,14 +79,14 @@ class SheetObserver:
     Attributes:
         request: what the expert is shown.
         slots: length of the clips; `side`: their latent height and width.
-        sampler: steps; few are enough to see what was learnt.
+        sampler: how the clips are sampled.
         guidance: scale of classifier-free guidance.
     """
 
     request: Conditioned
     slots: int = 5
     side: int = 64
-    sampler: SamplerConfig = SamplerConfig(first_steps=16, steps=8)  # noqa: RUF009  a frozen value
+    sampler: SamplerConfig = SamplerConfig()  # noqa: RUF009  a frozen value
     guidance: float = GUIDANCE
 
     def __call__(self, trainee: Trainee, out: Path) -> None:
