@@ -81,7 +81,7 @@ def test_a_lower_cap_is_not_raised():
     conditions = ask()
     conditions.cap_F[1] = 0.3
     fine = refining(conditions, torch.ones(2, 4, 2, 8, 12), COARSE)
-    assert fine.cap_F.tolist() == pytest.approx([0.6, 0.3])
+    assert fine.cap_F.tolist() == pytest.approx([COARSE.sigma, 0.3])
     assert (fine.known_BCFHW[:, :, 0] == 1).all()
     assert (fine.known_BCFHW[:, :, 1] == 0).all()
 

@@ -44,8 +44,9 @@ def test_the_same_weights_give_the_same_sheet(tmp_path, change):
 def test_a_detail_expert_is_handed_the_truth_rendered_small():
     shape = (12, 3, 64, 64)
     conditions = Conditions.from_text(torch.zeros(len(SHEET_SCENES), 16, 128), range(len(SHEET_SCENES)), shape)
-    shown, sampler = from_small_truth(conditions, SamplerConfig())
-    assert sampler == SamplerConfig().detail_pass()
+    usual = SamplerConfig()
+    shown, sampler = from_small_truth(conditions, usual)
+    assert sampler == usual.detail_pass()
     assert (shown.cap_F == SamplerConfig().coarse.sigma).all()
     whole = render(batch_scenes(SHEET_SCENES), torch.zeros(len(SHEET_SCENES), 1), (64, 64)).video_BTCHW
     error = unpack(shown.known_BCFHW)[:, :1] - whole
@@ -54,7 +55,8 @@ def test_a_detail_expert_is_handed_the_truth_rendered_small():
 
 def test_a_scene_expert_is_handed_noise():
     conditions = Conditions.from_text(torch.zeros(2, 16, 128), range(2), (12, 3, 64, 64))
-    shown, sampler = from_noise(conditions, SamplerConfig())
-    assert sampler == SamplerConfig().scene_pass()
+    usual = SamplerConfig()
+    shown, sampler = from_noise(conditions, usual)
+    assert sampler == usual.scene_pass()
     assert shown.noise_BCFHW.shape == (2, 12, 3, 32, 32)
     assert (shown.cap_F == 1).all()

@@ -66,8 +66,8 @@ def test_every_parameter_has_one_optimiser():
 
 def test_learning_rate_rises_stays_and_falls():
     assert learning_rate_factor(0, 0.0) == pytest.approx(0.01)
-    assert learning_rate_factor(500, 0.5) == 1.0
-    assert learning_rate_factor(5000, 0.875) == pytest.approx(0.5)
+    assert learning_rate_factor(500, 0.4) == 1.0
+    assert learning_rate_factor(500, 0.7) == pytest.approx(0.5)
     assert learning_rate_factor(5000, 1.0) == 0.0
 
 

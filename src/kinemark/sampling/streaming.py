@@ -45,7 +45,7 @@ class Coarse:
 
     factor: int = 2
     shift: float = 4.0
-    sigma: float = 0.6
+    sigma: float = 0.4
     memory: CachePolicy = CachePolicy(window=4, sinks=1, place=within(5.0))  # noqa: RUF009  a frozen value
 
 
