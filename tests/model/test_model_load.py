@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,3 +163,11 @@ def test_capabilities_survive_the_header(saved: Path) -> None:
     both = tiny().to_json() | {"capabilities": ["HISTORY", "LEVELS"]}
     rewrite(saved, config=header_of(saved)["config"] | {"transformer": both})
     assert read_model(saved, "tiny").capabilities == {Capability.HISTORY, Capability.LEVELS}
+
+
+def test_loading_does_not_wake_the_compiler() -> None:
+    """Some operators import torch's compiler on the meta device: seconds before the first clip."""
+    look = "print('torch._dynamo' in sys.modules)"
+    code = f"import sys; from kinemark.model.load import load_model; load_model('spark'); {look}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

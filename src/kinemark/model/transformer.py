@@ -62,7 +62,8 @@ class NoiseFilter(nn.Module):
         super().__init__()
         _, self.height, self.width = patch
         size = channels * self.height * self.width
-        self.basis = nn.Parameter(torch.eye(size), requires_grad=False)
+        # Not torch.eye: on the meta device, where weights are loaded, it imports the compiler, which takes seconds.
+        self.basis = nn.Parameter(torch.zeros(size, size).fill_diagonal_(1.0), requires_grad=False)
         self.variance = nn.Parameter(torch.full((size,), 0.3), requires_grad=False)
 
     def forward(self, x_BCFHW: Tensor, sigma_BF: Tensor) -> Tensor:
