@@ -12,16 +12,12 @@ import torch
 import kinemark
 from kinemark.errors import RefusedError, RequestError
 from kinemark.generate import Clip, generate, parse_size
-from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
-from kinemark.model.load import Model, Origin
-from kinemark.model.planner import LayoutPlanner, PlannerConfig
-from kinemark.model.text import TextEncoder, text_config
 from kinemark.model.tokenizer import MAX_WORDS
 from kinemark.model.transformer import Transformer
 from kinemark.safety.decision import digest_frames
 from kinemark.settings import Settings
 from kinemark.timeline import Capability, Card, Kept, Timeline, video_from_frames
-from kinemark.training.recipes import tiny_recipe
+from tiny_models import tiny_model
 
 PROMPT = "a red sailboat drifts right across the sea at sunset"
 SMALL = {"size": (128, 128), "steps": 2}
@@ -29,30 +25,7 @@ SMALL = {"size": (128, 128), "steps": 2}
 
 @pytest.fixture(scope="module")
 def model():
-    """Spark in miniature. Its head is biased towards a gradient in each patch, so that its output is a picture."""
-    torch.manual_seed(0)
-    config = replace(tiny_recipe().config, capabilities=frozenset({Capability.HISTORY}))
-    transformer = Transformer(config)
-    with torch.no_grad():
-        for parameter in transformer.blocks.parameters():
-            parameter.copy_(0.2 * torch.randn_like(parameter))
-        transformer.head.head.weight.normal_(std=0.01)
-        transformer.head.head.bias.copy_(torch.linspace(-0.8, 0.8, 4 * 4 * 12))
-    upsampler = Upsampler(UpsamplerConfig(width=8, blocks=1))
-    planner = LayoutPlanner(PlannerConfig(width=16, layers=1))
-    for part in (transformer, planner, upsampler, text := TextEncoder(text_config())):
-        part.eval().requires_grad_(requires_grad=False)
-    return Model(
-        name="tiny",
-        config=config,
-        transformer=transformer,
-        scene=transformer,
-        planner=planner,
-        text=text,
-        autoencoder=upsampler,
-        origin=Origin("tiny", "0" * 40, "abc", {}),
-        weights_digest="d" * 64,
-    )
+    return tiny_model()
 
 
 @pytest.fixture(scope="module")

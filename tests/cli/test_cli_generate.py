@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from cli_models import tiny_model
 
 from kinemark.cli import main
 from kinemark.data.video import read_video
 from kinemark.model import load
 from kinemark.training.sheet import write_png
+from tiny_models import tiny_model
 
 PROMPT = "a red sailboat drifts right across the sea at sunset with a zorgle"
 QUICK = ("--model", "tiny", "--size", "128x128", "--steps", "2", "--seconds", "1", "--seed", "7")

@@ -125,11 +125,9 @@ def read_model(path: Path, name: str) -> Model:
         with torch.random.fork_rng(devices=[]):  # building a module draws random weights; loading must not be felt
             text = TextEncoder(TextConfig(**values["config"]["text"]))
             upsampler = Upsampler(UpsamplerConfig(**values["config"]["upsampler"]))
-            planners = {
-                part: LayoutPlanner(PlannerConfig(**values["config"][part]))
-                for part in ("planner",)
-                if part in values["config"]
-            }
+            planner = None
+            if "planner" in values["config"]:
+                planner = LayoutPlanner(PlannerConfig(**values["config"]["planner"]))
     except (KeyError, TypeError, ValueError) as error:
         raise FailureError(
             f"the header of {path} does not describe a model that this version knows ({error}); "
@@ -137,7 +135,8 @@ def read_model(path: Path, name: str) -> Model:
         ) from error
     with torch.device("meta"):  # it holds nothing but what the file gives
         experts = {part: Transformer(config) for part, config in configs.items()}
-    _fill({**experts, **planners, "text": text, "upsampler": upsampler}, state, path)
+    parts: dict[str, nn.Module] = {**experts, "text": text, "upsampler": upsampler}
+    _fill(parts | ({"planner": planner} if planner else {}), state, path)
     for expert in experts.values():
         expert.in_fast_precision()
     return Model(
@@ -145,7 +144,7 @@ def read_model(path: Path, name: str) -> Model:
         config=config,
         transformer=experts["transformer"],
         scene=experts.get("scene"),
-        planner=planners.get("planner"),
+        planner=planner,
         text=text,
         autoencoder=upsampler,
         origin=origin,

@@ -34,6 +34,7 @@ LOG_FILE = "log.jsonl"
 #: The log has the mean loss of each of these ranges of noise.
 SIGMA_EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 GRADIENT_CLIP = 1.0
+#: Video tokens that the noise filter is fitted to.
 SAMPLE_TOKENS = 16_384
 
 
@@ -203,7 +204,7 @@ def _run_cycle(trainee: Trainee, recipe: Recipe, out: Path, observe: Observer | 
 
 
 def _sample_of_truth(recipe: Recipe, seed: int) -> Tensor:
-    """Clean latents at the recipe's main size, to fit the noise filter to: single frames and short windows."""
+    """Clean latents at the recipe's main size, for the noise filter: a still slot and a moving one of each clip."""
     device = torch.device(recipe.device)
     whole = replace(recipe, scales=recipe.scales[:1], windows=((2, 2),), window_shares=(1.0,), anchored=0.0)
     whole = replace(whole, tokens_per_step=SAMPLE_TOKENS)

@@ -8,6 +8,7 @@ one shape are stacked and orthogonalised together, in the precision that the dev
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,13 @@ def learning_rate_factor(steps_done: int, fraction_done: float, *, warmup: int =
     rise = min(1.0, (steps_done + 1) / warmup)
     fall = min(1.0, max(0.0, (1.0 - fraction_done) / decay))
     return rise * fall
+
+
+def warmed_cosine(optimiser: torch.optim.Optimizer, steps: int, warmup: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """The schedule of the small networks, whose length is known in steps: a linear warm-up times a cosine to zero."""
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+    )
 
 
 class Ema:

@@ -6,7 +6,6 @@ Shape suffixes: B batch, S subjects, F slots, K values of a layout, V values tha
 from __future__ import annotations
 
 import json
-import math
 import random
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,7 @@ from kinemark.model.planner import OVERLAP, WINDOW, LayoutPlanner, PlannerConfig
 from kinemark.model.scene_code import UNSPECIFIED, scene_code
 from kinemark.sampling.flow import noised
 from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
+from kinemark.training.optim import warmed_cosine
 from kinemark.training.stream import as_layout, build_pool
 from kinemark.worlds.render import states
 from kinemark.worlds.spec import SceneBatch
@@ -70,10 +70,7 @@ def train_planner(
     generator = torch.Generator().manual_seed(recipe.seed)
     pool = build_pool(recipe.pool, recipe.seed, torch.device("cpu"))
     optimiser = torch.optim.AdamW(planner.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: min(1.0, (step + 1) / recipe.warmup) * 0.5 * (1.0 + math.cos(math.pi * step / recipe.steps)),
-    )
+    schedule = warmed_cosine(optimiser, recipe.steps, recipe.warmup)
     rng, losses = random.Random(recipe.seed), []
     for step in range(recipe.steps):
         windows = draw_windows(recipe, pool, rng.choice(ASPECTS), generator)

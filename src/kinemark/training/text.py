@@ -9,7 +9,6 @@ Shape suffixes: B batch, A attribute, V value.
 from __future__ import annotations
 
 import json
-import math
 import random
 import re
 import string
@@ -27,6 +26,7 @@ from kinemark.model.scene_code import value_codes
 from kinemark.model.text import TextConfig, TextEncoder, text_config
 from kinemark.model.tokenizer import MAX_WORDS, SPECIAL, UNKNOWN, load_vocabulary, split_words, tokenize_words
 from kinemark.training.foreign import FUNCTION_WORDS, foreign_noun, foreign_word, irrelevant_sentence
+from kinemark.training.optim import warmed_cosine
 from kinemark.worlds.captions import STYLES, Caption, caption
 from kinemark.worlds.lexicon import NOUNS
 from kinemark.worlds.spec import ATTRIBUTES, SceneMix, sample_scene
@@ -133,10 +133,7 @@ def train_text_encoder(
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min(1.0, (step + 1) / recipe.warmup) * 0.5 * (1.0 + math.cos(math.pi * step / recipe.steps)),
-    )
+    schedule = warmed_cosine(optimizer, recipe.steps, recipe.warmup)
     started, losses = time.monotonic(), []
     for step, batch in zip(range(recipe.steps), _batches(recipe, rng), strict=False):
         loss = caption_loss(encoder, batch, recipe.forget_words)

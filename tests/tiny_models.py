@@ -1,4 +1,4 @@
-"""A model for the tests of the command line: every part is real and tiny, and its random weights make pictures."""
+"""A model for tests of the whole path: every part is real and tiny, and its random weights make pictures."""
 
 from dataclasses import replace
 
