@@ -9,6 +9,7 @@ from kinemark.training.objective import (
     NoiseMix,
     clean_loss,
     draw_sigma,
+    subject_weight,
     velocity_weight,
 )
 
@@ -65,16 +66,26 @@ def test_the_weight_is_bounded():
     assert velocity_weight(torch.tensor([0.0])).item() == pytest.approx(SIGMA_FLOOR**-2)
 
 
-def test_emphasis_moves_the_loss_to_where_it_lies():
+def test_a_subject_has_its_share_of_the_loss_however_small_it_is():
+    mask = torch.zeros(1, 3, 8, 8)
+    mask[0, 0, 2, 3] = 1.0
+    mask[0, 1, :4] = 1.0
+    weight = subject_weight(mask, 0.5)
+    torch.testing.assert_close(weight.mean(dim=(-2, -1)), torch.ones(1, 3))
+    inside = (weight * mask).mean(dim=(-2, -1))
+    torch.testing.assert_close(inside, torch.tensor([[0.5 + 0.5 / 64, 0.5 + 0.25, 0.0]]))
+    assert (weight[0, 2] == 1).all()
+
+
+def test_weights_move_the_loss_to_where_they_lie():
     clean = torch.zeros(1, 3, 1, 4, 4)
     wrong = clean.clone()
     wrong[..., 0, 0] = 1.0
-    emphasis = torch.ones(1, 1, 4, 4)
+    mask = torch.zeros(1, 1, 4, 4)
     sigma, learn = torch.full((1, 1), 0.5), torch.ones(1, 1)
-    plain = clean_loss(wrong, clean, sigma, learn, emphasis)
-    emphasis[..., 0, 0] = 5.0
-    assert clean_loss(wrong, clean, sigma, learn, emphasis) > 3 * plain
-    torch.testing.assert_close(clean_loss(wrong, clean, sigma, learn, 2 * torch.ones(1, 1, 4, 4)), plain)
+    plain = clean_loss(wrong, clean, sigma, learn, subject_weight(mask, 0.5))
+    mask[..., 0, 0] = 1.0
+    assert clean_loss(wrong, clean, sigma, learn, subject_weight(mask, 0.5)) > 3 * plain
 
 
 def test_history_costs_nothing():

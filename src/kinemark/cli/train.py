@@ -22,7 +22,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Of a new run.")] = 0,
     json: Json = False,
 ) -> None:
-    """Train a model on the rendered worlds. A run that was stopped goes on exactly where it was."""
+    """Train a model on the rendered worlds. A run that was stopped goes on exactly where it was.
+
+    Under torchrun, several processes train together: torchrun --nproc-per-node 2 --no-python kinemark train ...
+    """
     from kinemark.training.spark import Part, begun, train_spark
 
     if model != "spark":
@@ -40,11 +43,15 @@ def train(
     import torch
 
     from kinemark.training.recipes import spark_cpu, spark_gpu
+    from kinemark.training.together import join
 
-    recipe = spark_gpu() if torch.cuda.is_available() else spark_cpu()
-    err().print(f"recipe {recipe.name}: {minutes:g} minutes into {output} (Ctrl-C keeps what was learnt)")
-    weights = train_spark(recipe, output, minutes=minutes, parts=parts, seed=seed, report=err().print)
-    if json:
+    recipe, together = spark_gpu() if torch.cuda.is_available() else spark_cpu(), join()
+    if together.leads:
+        err().print(f"recipe {recipe.name}: {minutes:g} minutes into {output} (Ctrl-C keeps what was learnt)")
+    weights = train_spark(
+        recipe, output, minutes=minutes, parts=parts, seed=seed, report=err().print, together=together
+    )
+    if json and together.leads:
         print_json({"recipe": recipe.name, "out": str(output), "weights": str(weights) if weights else None})
     elif weights:
         out().print(f"{weights}\nMeasure them: kinemark evaluate {weights}", soft_wrap=True)

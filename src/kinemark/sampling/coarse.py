@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch reader knows
 from einops import rearrange
 
+from kinemark.sampling.flow import denoiser_of
 from kinemark.sampling.guidance import guided
 from kinemark.sampling.streaming import gather, plan, sample_streaming, stream
 
@@ -45,8 +46,10 @@ class Experts:
 
 
 def experts_of(transformer: Transformer, scene: Transformer | None, empty_LD: Tensor, guidance: float) -> Experts:
-    """The experts of a model, each guided as closely (`guidance.guided`)."""
-    return Experts(guided(transformer, empty_LD, guidance), guided(scene, empty_LD, guidance) if scene else None)
+    """The experts of a model; whoever decides what is where is guided (`guidance.guided`), and detail follows it."""
+    if scene is None:
+        return Experts(guided(transformer, empty_LD, guidance))
+    return Experts(denoiser_of(transformer), guided(scene, empty_LD, guidance))
 
 
 @torch.no_grad()

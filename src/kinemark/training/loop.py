@@ -17,10 +17,11 @@ import torch
 from kinemark.model.precision import fast_autocast
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import noised
-from kinemark.training.objective import clean_loss, draw_sigma
+from kinemark.training.objective import clean_loss, draw_sigma, subject_weight
 from kinemark.training.optim import Ema, learning_rate_factor, make_optimisers, set_learning_rates
 from kinemark.training.state import Trainee, require_minutes
 from kinemark.training.stream import Batch, Pool, build_pool, draw_batch, soften, step_generator
+from kinemark.training.together import ALONE, Together
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,13 @@ def build_trainee(recipe: Recipe, seed: int) -> Trainee:
 
 
 def training_step(
-    trainee: Trainee, recipe: Recipe, batch: Batch, generator: Generator, lr_factor: float, window: _Window
+    trainee: Trainee,
+    recipe: Recipe,
+    batch: Batch,
+    generator: Generator,
+    lr_factor: float,
+    window: _Window,
+    together: Together = ALONE,
 ) -> None:
     """One update: noise the clip, predict it clean, and step.
 
@@ -86,6 +93,7 @@ def training_step(
         generator: of the step, for noise and noise levels.
         lr_factor: from `learning_rate_factor`.
         window: where the losses are summed for the log.
+        together: the processes that step together, each with its own batch.
     """
     clean_BCFHW, anchors = batch.clean_BCFHW, batch.anchors
     slots = clean_BCFHW.shape[2]
@@ -100,12 +108,11 @@ def training_step(
         predicted_BCFHW = trainee.transformer(
             x_BCFHW, sigma_BF, batch.text_BLD, time_BF=batch.time_BF, block_F=block_F, condition_BCFHW=batch.map_BCFHW
         )
-    emphasis = recipe.subject_emphasis if trainee.progress.fraction < 1 - 0.25 else 0.0
-    loss_BF = clean_loss(
-        predicted_BCFHW.float(), clean_BCFHW, sigma_BF, learn_BF, 1 + emphasis * soften(batch.mask_BFHW)
-    )
+    weight_BFHW = subject_weight(soften(batch.mask_BFHW), recipe.subject_share)
+    loss_BF = clean_loss(predicted_BCFHW.float(), clean_BCFHW, sigma_BF, learn_BF, weight_BFHW)
     loss = loss_BF.sum() / learn_BF.sum().clamp(min=1)
     loss.backward()  # type: ignore[no-untyped-call]
+    together.average_gradients(trainee.transformer.parameters())
     norm = torch.nn.utils.clip_grad_norm_(trainee.transformer.parameters(), GRADIENT_CLIP)
     set_learning_rates(trainee.optimisers, lr_factor)
     for optimiser in trainee.optimisers:
@@ -133,6 +140,7 @@ def train(
     seed: int = 0,
     observe: Observer | None = None,
     log_every: int = 25,
+    together: Together = ALONE,
 ) -> Trainee:
     """Train until the present cycle is over, and return the run.
 
@@ -146,7 +154,8 @@ def train(
         start: weights of the transformer to begin with when `out` holds no state.
         seed: of a new run.
         observe: called every `recipe.sheet_minutes`, and at the end.
-        log_every: steps between lines of the log.
+        log_every: steps between lines of the log, which tells of the batches of process 0.
+        together: the processes that train together. All must see the same `out`, in which process 0 alone writes.
 
     Raises:
         RequestError: minutes are not a positive number.
@@ -168,30 +177,32 @@ def train(
         for block in trainee.transformer.blocks:
             block.compile(dynamic=True)
     try:
-        _run_cycle(trainee, recipe, out, observe, log_every)
+        _run_cycle(trainee, recipe, out, observe, log_every, together)
     finally:
-        trainee.save(out / STATE_FILE)
+        if together.leads:
+            trainee.save(out / STATE_FILE)
     return trainee
 
 
-def _run_cycle(trainee: Trainee, recipe: Recipe, out: Path, observe: Observer | None, log_every: int) -> None:
+def _run_cycle(
+    trainee: Trainee, recipe: Recipe, out: Path, observe: Observer | None, log_every: int, together: Together
+) -> None:
     progress, device = trainee.progress, torch.device(recipe.device)
     window, last, saved, seen = _Window(), time.perf_counter(), progress.seconds, progress.seconds
     pool, pool_number = _pool(recipe, progress.seed, progress.step, device)
     while progress.fraction < 1:
         if progress.step // recipe.pool_steps != pool_number:
             pool, pool_number = _pool(recipe, progress.seed, progress.step, device)
-        generator = step_generator(progress.seed, progress.step, device)
+        generator = step_generator(progress.seed, progress.step, device, together.rank)
         batch = draw_batch(recipe, pool, progress.seed, progress.step, generator)
         factor = learning_rate_factor(progress.step - progress.cycle_step, progress.fraction)
-        training_step(trainee, recipe, batch, generator, factor, window)
-        _count(trainee, recipe, batch)
+        training_step(trainee, recipe, batch, generator, factor, window, together)
+        _count(trainee, recipe, batch, together.count)
         now = time.perf_counter()
-        progress.seconds, progress.cycle_seconds, last = (
-            progress.seconds + now - last,
-            progress.cycle_seconds + now - last,
-            now,
-        )
+        passed, last = together.agreed(now - last), now
+        progress.seconds, progress.cycle_seconds = progress.seconds + passed, progress.cycle_seconds + passed
+        if not together.leads:
+            continue
         if progress.step % log_every == 0:
             _write_log(trainee, window, factor, out)
             window = _Window()
@@ -217,11 +228,11 @@ def _pool(recipe: Recipe, seed: int, step: int, device: torch.device) -> tuple[P
     return build_pool(recipe.pool_size, seed * 1_000_003 + number, device), number
 
 
-def _count(trainee: Trainee, recipe: Recipe, batch: Batch) -> None:
+def _count(trainee: Trainee, recipe: Recipe, batch: Batch, processes: int) -> None:
     clips, _, slots, height, width = batch.clean_BCFHW.shape
     trainee.progress.step += 1
-    trainee.progress.clips += clips
-    trainee.progress.tokens += clips * slots * (height // recipe.patch) * (width // recipe.patch)
+    trainee.progress.clips += processes * clips
+    trainee.progress.tokens += processes * clips * slots * (height // recipe.patch) * (width // recipe.patch)
 
 
 def _write_log(trainee: Trainee, window: _Window, lr_factor: float, out: Path) -> None:

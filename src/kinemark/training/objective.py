@@ -77,14 +77,27 @@ def velocity_weight(sigma_BF: Tensor) -> Tensor:
     return sigma_BF.clamp(min=SIGMA_FLOOR) ** -2
 
 
+def subject_weight(mask_BFHW: Tensor, share: float) -> Tensor:
+    """Weights of pixels, with a mean of 1 in every slot, that give subjects a fixed share of its loss.
+
+    However small the subjects of a slot are, they weigh `share` of it beyond what their area would; the rest is spread
+    evenly. A slot that shows none has weight 1 everywhere.
+
+    Args:
+        mask_BFHW: where the subjects are, in [0, 1].
+        share: in [0, 1].
+    """
+    area_BF11 = mask_BFHW.mean(dim=(-2, -1), keepdim=True)
+    return torch.where(area_BF11 > 0, 1 - share + share * mask_BFHW / area_BF11, 1.0)
+
+
 def clean_loss(
-    predicted_BCFHW: Tensor, clean_BCFHW: Tensor, sigma_BF: Tensor, learn_BF: Tensor, emphasis_BFHW: Tensor
+    predicted_BCFHW: Tensor, clean_BCFHW: Tensor, sigma_BF: Tensor, learn_BF: Tensor, weight_BFHW: Tensor
 ) -> Tensor:
     """Velocity-weighted squared error of every slot, `[B, F]`; slots that are not learnt are 0.
 
-    `emphasis_BFHW` weighs pixels; it is normalised so that emphasis shifts attention within a slot and does not change
-    the scale of the loss.
+    `weight_BFHW` weighs pixels; its mean in a slot should be 1, so that it shifts attention within the slot and does
+    not change the scale of the loss.
     """
     error_BFHW = (predicted_BCFHW - clean_BCFHW).square().mean(dim=1)
-    emphasis = emphasis_BFHW / emphasis_BFHW.mean(dim=(-2, -1), keepdim=True)
-    return (error_BFHW * emphasis).mean(dim=(-2, -1)) * velocity_weight(sigma_BF) * learn_BF
+    return (error_BFHW * weight_BFHW).mean(dim=(-2, -1)) * velocity_weight(sigma_BF) * learn_BF

@@ -29,12 +29,12 @@ class Recipe:
         scales: sizes with their noise; their shares add up to 1.
         windows: ranges of slots, and `window_shares` of all steps (steps have equal tokens).
         anchored: share of steps on several slots that begin with one or two clean anchors.
-        cropped: share of steps on single frames that see a quarter of each, around a subject: most of a picture is sky
-            (Patch Diffusion, arXiv 2304.12526; the map of the layout says which part it is).
+        cropped: share of steps that see a quarter of each picture, around a subject: most of a picture is sky (Patch
+            Diffusion, arXiv 2304.12526; the map of the layout says which part it is).
         tokens_per_step: video tokens in a batch.
         text_dropout: share of clips that are shown with the empty prompt.
         layout_dropout: share of clips that are shown without a layout.
-        subject_emphasis: how much more a subject's pixels weigh; 0 in the last quarter of a run.
+        subject_share: share of a slot's loss that its subjects have beyond what their area would give them.
         matrix_lr: Muon's rate; `other_lr`: AdamW's.
         ema: decay of the averaged weights, which are the ones that ship.
         pool_size: scenes captioned at a time; `pool_steps`: steps until new ones are drawn.
@@ -53,9 +53,9 @@ class Recipe:
     tokens_per_step: int = 2048
     text_dropout: float = 0.1
     layout_dropout: float = 0.1
-    subject_emphasis: float = 8.0
-    matrix_lr: float = 4e-3
-    other_lr: float = 8e-4
+    subject_share: float = 0.5
+    matrix_lr: float = 3e-3
+    other_lr: float = 7e-4
     ema: float = 0.996
     pool_size: int = 4096
     pool_steps: int = 1000

@@ -1,7 +1,6 @@
 """spark part by part: text encoder, layout planner, two experts, upsampler, and one file that can be used.
 
-A run is a folder. What it does not hold yet is taken from the weights that ship, and trained if there are none. The
-experts know nothing of each other, so two processes may train them side by side in one folder.
+A run is a folder. What it does not hold yet is taken from the weights that ship, and trained if there are none.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from kinemark.training.observe import SheetObserver, from_noise, from_small_trut
 from kinemark.training.planner import PlannerRecipe, load_planner, save_planner, train_planner
 from kinemark.training.state import read_average, require_minutes
 from kinemark.training.text import TextRecipe, load_text_encoder, save_text_encoder, text_accuracy, train_text_encoder
+from kinemark.training.together import ALONE
 from kinemark.training.upsampler import train_upsampler
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kinemark.model.text import TextEncoder
     from kinemark.training.loop import Observer
     from kinemark.training.recipes import Recipe, SparkRecipe
+    from kinemark.training.together import Together
 
 #: What the parts of a run are called in its folder.
 TEXT_FILE: Final = "text.safetensors"
@@ -50,8 +51,8 @@ class Part(StrEnum):
     UPSAMPLER = "upsampler"
 
 
-#: How the minutes of a run that trains every part are shared out.
-SHARES: Final[Mapping[Part, float]] = {Part.SCENE: 0.44, Part.DETAIL: 0.44, Part.UPSAMPLER: 0.12}
+#: How the minutes of a run that trains every part are shared out. What a clip shows is decided by the scene expert.
+SHARES: Final[Mapping[Part, float]] = {Part.SCENE: 0.65, Part.DETAIL: 0.25, Part.UPSAMPLER: 0.1}
 
 
 def begun(out: Path, parts: Sequence[Part]) -> bool:
@@ -68,10 +69,12 @@ def train_spark(
     seed: int = 0,
     observe: Observer | None = None,
     report: Callable[[str], None] = print,
+    together: Together = ALONE,
 ) -> Path | None:
     """Train for so many minutes, starting from the run in `out` or from the weights that ship.
 
     Returns the new weights, or None where a part is neither in `out` nor shipped and so there is no whole model yet.
+    Of processes that train together, the first alone trains what is small, and returns the weights.
 
     A run that was interrupted goes on where it was. Each further call is a warm restart that adds to what is there.
 
@@ -82,7 +85,8 @@ def train_spark(
         parts: what to train; the others are taken as they are in `out`, else as they ship.
         seed: of a new run.
         observe: looks at the experts' runs; draws contact sheets by default.
-        report: told what is going on.
+        report: told what is going on, by the first process.
+        together: the processes that train the experts together, in the same folder.
 
     Raises:
         RequestError: minutes are not a positive number.
@@ -91,6 +95,29 @@ def train_spark(
     require_minutes(minutes)
     manifest = require_manifest()
     out.mkdir(parents=True, exist_ok=True)
+    if together.leads:
+        _train_small_networks(out, report)
+    whole = sum(SHARES[part] for part in parts)
+    for part in parts:
+        together.wait()
+        if together.leads:
+            report(f"training the {part}")
+        share = minutes * SHARES[part] / whole
+        if part is not Part.UPSAMPLER:
+            _train_expert(part, recipe, out, share, seed, observe, together)
+        elif together.leads:
+            _train_upsampler(recipe, out, share)
+    if not together.leads:
+        return None
+    missing = _missing(recipe, out)
+    if missing:
+        report(f"no whole model yet; train what is missing: {', '.join(missing)}")
+        return None
+    return assemble(recipe, out, manifest.sources[0].generator_sha256)
+
+
+def _train_small_networks(out: Path, report: Callable[[str], None]) -> None:
+    """Train the text encoder and the layout planner where neither the run nor the weights that ship have one."""
     if not (SHIPPED.is_file() or (out / TEXT_FILE).is_file()):
         report("training the text encoder")
         text_recipe = TextRecipe()
@@ -100,26 +127,24 @@ def train_spark(
         report("training the layout planner")
         planner_recipe = PlannerRecipe()
         save_planner(out / PLANNER_FILE, train_planner(planner_recipe, report), planner_recipe)
-    whole = sum(SHARES[part] for part in parts)
-    for part in parts:
-        report(f"training the {part}")
-        _train_part(part, recipe, out, minutes * SHARES[part] / whole, seed, observe)
-    missing = _missing(recipe, out)
-    if missing:
-        report(f"no whole model yet; train what is missing: {', '.join(missing)}")
-        return None
-    return assemble(recipe, out, manifest.sources[0].generator_sha256)
 
 
-def _train_part(
-    part: Part, recipe: SparkRecipe, out: Path, minutes: float, seed: int, observe: Observer | None
+def _train_upsampler(recipe: SparkRecipe, out: Path, minutes: float) -> None:
+    degrade = DenoisedOnce(find_expert(Part.DETAIL, recipe.detail, out)[0], find_text(out))
+    shipped = _shipped()
+    start = shipped.autoencoder.state_dict() if shipped else None
+    train_upsampler(minutes, out / UPSAMPLER_FILE, degrade=degrade, start=start)
+
+
+def _train_expert(
+    part: Part,
+    recipe: SparkRecipe,
+    out: Path,
+    minutes: float,
+    seed: int,
+    observe: Observer | None,
+    together: Together,
 ) -> None:
-    if part is Part.UPSAMPLER:
-        degrade = DenoisedOnce(find_expert(Part.DETAIL, recipe.detail, out)[0], find_text(out))
-        shipped = _shipped()
-        start = shipped.autoencoder.state_dict() if shipped else None
-        train_upsampler(minutes, out / UPSAMPLER_FILE, degrade=degrade, start=start)
-        return
     own, request = (recipe.scene, from_noise) if part is Part.SCENE else (recipe.detail, from_small_truth)
     expert = _fitting(_shipped(), part, own)
     if expert is None and part is Part.DETAIL and begun(out, [Part.SCENE]):
@@ -132,6 +157,7 @@ def _train_part(
         start=expert.state_dict() if expert else None,
         seed=seed,
         observe=observe or SheetObserver(request),
+        together=together,
     )
 
 

@@ -52,7 +52,7 @@ class Batch:
     """One step's worth of clips; anchors (clean image slots) come first in the order of slots.
 
     Attributes:
-        clean_BCFHW: latents, in [-1, 1]; of single frames often only the part around a subject.
+        clean_BCFHW: latents, in [-1, 1]; often only the part around a subject.
         time_BF: the slots' true times, in slots.
         text_BLD: text tokens; those of some clips are the empty prompt's.
         mask_BFHW: where the subjects are, in [0, 1].
@@ -103,9 +103,13 @@ def held(x_BT: Tensor, stills: int) -> Tensor:
     return torch.cat([x_BT[:, :stills].repeat_interleave(FRAMES_PER_SLOT, dim=1), x_BT[:, stills:]], dim=1)
 
 
-def step_generator(seed: int, step: int, device: torch.device) -> Generator:
-    """The random numbers of one step; `stream.draw_batch` and the noise of the loop come from it in order."""
-    return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
+def step_generator(seed: int, step: int, device: torch.device, rank: int = 0) -> Generator:
+    """The random numbers of one step; `stream.draw_batch` and the noise of the loop come from it in order.
+
+    Processes that train together (`rank`) draw other clips and other noise, but batches of one shape: that comes from
+    seed and step alone, so that none waits for another.
+    """
+    return torch.Generator(device).manual_seed(seed * 1_000_003 + step + rank * 1_000_000_007)
 
 
 def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, generator: Generator) -> Batch:
@@ -125,7 +129,7 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, generator: Gene
     slots = rng.randint(low, high)
     anchors = rng.choice((1, 2)) if slots > 1 and rng.random() < recipe.anchored else 0
     part = scale.size
-    if slots == 1 and rng.random() < recipe.cropped:
+    if rng.random() < recipe.cropped:
         part = (_half(scale.size[0], recipe.patch), _half(scale.size[1], recipe.patch))
     tokens = (slots + anchors) * (part[0] // recipe.patch) * (part[1] // recipe.patch)
     batch = max(1, recipe.tokens_per_step // tokens)
@@ -154,7 +158,7 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, generator: Gene
         reduce(mask_BTHW, "B (F t) H W -> B F H W", "max", t=FRAMES_PER_SLOT),
     )
     if part != scale.size:
-        corners = _corners(layout_BSFK[:, 0, 0], scale.size, part, generator)
+        corners = _corners(layout_BSFK[:, 0, anchors + (slots - 1) // 2], scale.size, part, generator)
         clean_BCFHW, map_BCFHW, mask_BFHW = (_cropped(x, corners, part) for x in (clean_BCFHW, map_BCFHW, mask_BFHW))
     return Batch(
         clean_BCFHW=clean_BCFHW,

@@ -1,0 +1,76 @@
+"""Processes that train one model together, each on its own part of every batch: data parallelism by gradient averages.
+
+`torchrun --nproc-per-node N --no-python kinemark train ...` starts them. On a CPU two processes of one thread are
+faster than one of two threads: most of spark's tensors are too small to be worth sharing out.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import distributed
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """This process among those that train together.
+
+    Attributes:
+        rank: its number, from 0; number 0 writes, prints and keeps the time.
+        count: how many there are; 1 where it trains alone, and then nothing is exchanged.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace the gradients of parameters by their mean over the processes; all must have the same ones."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if self.count == 1 or not gradients:
+            return
+        flat = parameters_to_vector(gradients)
+        distributed.all_reduce(flat)
+        vector_to_parameters(flat / self.count, gradients)
+
+    def wait(self) -> None:
+        """Go on when all have come this far: what one wrote, the others can then read."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def agreed(self, value: float) -> float:
+        """What process 0 gives: clocks differ, and all must end at the same step."""
+        if self.count == 1:
+            return value
+        device = torch.device("cuda") if distributed.get_backend() == "nccl" else torch.device("cpu")
+        shared = torch.tensor([value], dtype=torch.float64, device=device)
+        distributed.broadcast(shared, 0)
+        return float(shared)
+
+
+#: The usual case.
+ALONE: Final = Together()
+
+
+def join() -> Together:
+    """Join the processes that torchrun started with this one; without torchrun, train alone."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return ALONE
+    if not distributed.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return Together(distributed.get_rank(), distributed.get_world_size())
