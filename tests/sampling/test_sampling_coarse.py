@@ -96,11 +96,14 @@ def test_without_a_scene_expert_nothing_small_is_asked():
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
-def test_every_expert_is_guided_alike(scale):
+def test_the_expert_that_decides_is_guided(scale):
     transformer = Transformer(tiny()).eval()
-    experts = experts_of(transformer, transformer, torch.zeros(6, 8), scale)
-    assert isinstance(experts.detail, Guided) == isinstance(experts.scene, Guided) == (scale != 1)
-    assert experts_of(transformer, None, torch.zeros(6, 8), scale).scene is None
+    both = experts_of(transformer, transformer, torch.zeros(6, 8), scale)
+    assert isinstance(both.scene, Guided) == (scale != 1)
+    assert not isinstance(both.detail, Guided)
+    alone = experts_of(transformer, None, torch.zeros(6, 8), scale)
+    assert alone.scene is None
+    assert isinstance(alone.detail, Guided) == (scale != 1)
 
 
 def test_a_model_says_in_which_blocks_it_was_trained():

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 import torch
 
 from kinemark.model.transformer import Transformer
-from kinemark.training.degrade import DenoisedOnce, SyntheticFlaws
+from kinemark.sampling.flow import noised
+from kinemark.training.degrade import DenoisedOnce, SyntheticFlaws, arriving_noise
 from kinemark.training.recipes import tiny_recipe
 from kinemark.worlds.spec import PLAIN_MIX, sample_scene
 
@@ -53,6 +54,22 @@ def test_noise_has_the_strength_asked_at_most():
     error = SyntheticFlaws(offset=0, softness=0, noise=0.06)(latents(), scenes(2), generator()) - latents()
     assert 0 < error.std() < 0.07
     assert abs(error.mean()) < 0.01
+
+
+def test_at_the_handover_a_clip_is_its_soft_self_with_plain_noise():
+    clean, noise, handover = latents(), torch.zeros(2, 12, 3, 16, 16), 0.4
+    arriving = arriving_noise(clean, noise, handover, generator())
+    soft = noised(clean, arriving, handover) / (1 - handover)
+    assert soft.std() < 0.7 * clean.std()
+    torch.testing.assert_close(soft.mean(), clean.mean(), atol=0.01, rtol=0)
+    noisy = noised(clean, arriving_noise(clean, latents(seed=9), handover, generator()), handover)
+    torch.testing.assert_close(noisy - (1 - handover) * soft, handover * latents(seed=9))
+
+
+def test_flat_pictures_and_clips_that_begin_as_noise_arrive_with_plain_noise():
+    flat, noise = torch.full((1, 12, 1, 16, 16), 0.3), latents(1, 1)
+    torch.testing.assert_close(arriving_noise(flat, noise, 0.4, generator()), noise)
+    assert torch.equal(arriving_noise(latents(1, 1), noise, 1.0, generator()), noise)
 
 
 @dataclass

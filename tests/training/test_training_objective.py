@@ -38,6 +38,11 @@ def test_a_history_is_low_shared_and_not_learnt():
         assert len(levels_F[~past_F].unique()) == 1
 
 
+def test_no_level_is_above_the_handover():
+    sigma_BF, _ = draw_sigma(2000, 4, NoiseMix(mean=1.5, handover=0.4), generator())
+    assert 0.35 < sigma_BF.max() <= 0.4
+
+
 def test_shares_of_the_mix_are_as_stated():
     sigma_BF, learn_BF = draw_sigma(4000, 4, NoiseMix(), generator())
     history = (learn_BF == 0).any(dim=1).float().mean().item()

@@ -83,19 +83,16 @@ def coarsened(conditions: Conditions, coarse: Coarse) -> Conditions:
     """The same request on small latents: given slots are averaged, and so is the noise, to variance one again."""
     return replace(
         conditions,
-        known_BCFHW=_shrunk(conditions.known_BCFHW, coarse),
-        noise_BCFHW=_shrunk(conditions.noise_BCFHW, coarse) * coarse.factor,
-        history_noise_BCFHW=_shrunk(conditions.history_noise_BCFHW, coarse) * coarse.factor,
+        known_BCFHW=shrunk(conditions.known_BCFHW, coarse),
+        noise_BCFHW=shrunk(conditions.noise_BCFHW, coarse) * coarse.factor,
+        history_noise_BCFHW=shrunk(conditions.history_noise_BCFHW, coarse) * coarse.factor,
     )
 
 
 def refining(conditions: Conditions, small_BCFHW: Tensor, coarse: Coarse) -> Conditions:
     """The request with the coarse clip as a given one that joins at `coarse.sigma`, where nothing better is given."""
-    slots = small_BCFHW.shape[2]
-    frames = rearrange(small_BCFHW, "B C F H W -> (B F) C H W")
-    frames = F.interpolate(frames, scale_factor=coarse.factor, mode="bilinear", align_corners=False)
-    large_BCFHW = rearrange(frames, "(B F) C H W -> B C F H W", F=slots)
     lower_F = conditions.cap_F <= coarse.sigma
+    large_BCFHW = enlarged(small_BCFHW, coarse)
     return replace(
         conditions,
         cap_F=conditions.cap_F.clamp(max=coarse.sigma),
@@ -103,8 +100,16 @@ def refining(conditions: Conditions, small_BCFHW: Tensor, coarse: Coarse) -> Con
     )
 
 
-def _shrunk(x_BCFHW: Tensor, coarse: Coarse) -> Tensor:
-    """Area means."""
+def shrunk(x_BCFHW: Tensor, coarse: Coarse) -> Tensor:
+    """Latents of the coarse pass's size: area means."""
     slots = x_BCFHW.shape[2]
     frames = F.avg_pool2d(rearrange(x_BCFHW, "B C F H W -> (B F) C H W"), coarse.factor)
+    return rearrange(frames, "(B F) C H W -> B C F H W", F=slots)
+
+
+def enlarged(small_BCFHW: Tensor, coarse: Coarse) -> Tensor:
+    """Latents of the fine pass's size, bilinear: what the coarse pass hands over, before noise is added."""
+    slots = small_BCFHW.shape[2]
+    frames = rearrange(small_BCFHW, "B C F H W -> (B F) C H W")
+    frames = F.interpolate(frames, scale_factor=coarse.factor, mode="bilinear", align_corners=False)
     return rearrange(frames, "(B F) C H W -> B C F H W", F=slots)

@@ -1,8 +1,9 @@
-"""Imperfect latents for the training of the upsampler.
+"""Imperfect latents, as those meet them that take over from another network: the detail expert and the upsampler.
 
-What the decoder meets in use is not the exact mean of 4x4 pixels, but what the transformer made of it: softened, a
-little noisy, with seams between patches. `SyntheticFlaws` imitates that until there is a transformer; `DenoisedOnce`
-uses the transformer itself.
+What the coarse pass hands to the detail expert is enlarged and soft, so that is what it learns from (`arriving_noise`).
+What the decoder meets is not the exact mean of 4x4 pixels, but what the transformer made of it: softened, a little
+noisy, with seams between patches. `SyntheticFlaws` imitates that until there is a transformer; `DenoisedOnce` uses the
+transformer itself.
 
 Shape suffixes: B batch, F slots, C channels, H W size, L text tokens, D width, N pictures of all clips and slots.
 """
@@ -19,7 +20,9 @@ from torch.nn import functional
 
 from kinemark.model.autoencoder import PATCH
 from kinemark.model.layout import empty_layout, layout_map
+from kinemark.sampling.coarse import enlarged, shrunk
 from kinemark.sampling.flow import noised, per_slot
+from kinemark.sampling.streaming import Coarse
 from kinemark.timeline import FRAMES_PER_SLOT
 from kinemark.worlds.captions import STYLES, caption
 
@@ -87,24 +90,46 @@ def _blurred(latent_BCFHW: Tensor) -> Tensor:
     return rearrange(x_NCHW, "(b c f) 1 h w -> b c f h w", b=batch, c=channels)
 
 
+def arriving_noise(latent_BCFHW: Tensor, noise_BCFHW: Tensor, handover: float, generator: Generator) -> Tensor:
+    """The noise of latents on their way from what a coarse pass hands over, at the level `handover`, to clean ones.
+
+    They set out from (1 - s) soft + s noise, where s is the handover and soft is the clip shrunk, blurred by a random
+    amount (the coarse pass's own errors) and enlarged. On the straight line from there to the clean clip, which is the
+    path that a sampler follows, they are (1 - sigma) clean + sigma (noise + (1 - s) / s (soft - clean)).
+
+    Args:
+        latent_BCFHW: clean latents, with even sides.
+        noise_BCFHW: of variance 1.
+        handover: s, in (0, 1]; at 1 the noise stays as it is.
+        generator: of the step.
+    """
+    if handover == 1:
+        return noise_BCFHW
+    coarse = Coarse()
+    small_BCFHW = shrunk(latent_BCFHW, coarse)
+    amount = torch.rand(len(small_BCFHW), 1, 1, 1, 1, generator=generator, device=generator.device)
+    soft_BCFHW = enlarged(torch.lerp(small_BCFHW, _blurred(small_BCFHW), amount), coarse)
+    return noise_BCFHW + (1 - handover) / handover * (soft_BCFHW - latent_BCFHW)
+
+
 @dataclass(frozen=True, slots=True)
 class DenoisedOnce:
-    """The transformer's own errors: truth noised to a level in `sigma`, and predicted clean in one step."""
+    """The detail expert's own errors: truth handed over as by a coarse pass, and predicted clean in one step."""
 
     transformer: nn.Module
     text: TextEncoder
-    sigma: tuple[float, float] = (0.2, 0.6)
+    handover: float = Coarse().sigma
 
     @torch.no_grad()
     def __call__(self, latent_BCFHW: Tensor, scenes: Sequence[Scene], generator: Generator) -> Tensor:
         """Degrade latents of whole pictures, in the size that the transformer was trained for."""
-        device, (low, high) = latent_BCFHW.device, self.sigma
+        device = latent_BCFHW.device
         batch, _, slots, _, _ = latent_BCFHW.shape
         rng = random.Random(scenes[0].seed)
         text_BLD = self.text.encode([caption(scene, rng, rng.choice(STYLES)).text for scene in scenes]).to(device)
-        sigma_B = low + (high - low) * torch.rand(batch, generator=generator, device=device)
-        sigma_BF = repeat(sigma_B, "b -> b f", f=slots)
+        sigma_BF = torch.full((batch, slots), self.handover, device=device)
         noise_BCFHW = torch.randn(latent_BCFHW.shape, generator=generator, device=device)
+        noise_BCFHW = arriving_noise(latent_BCFHW, noise_BCFHW, self.handover, generator)
         x_BCFHW = noised(latent_BCFHW, noise_BCFHW, per_slot(sigma_BF))
         map_BCFHW = layout_map(empty_layout(batch, slots).to(device), *latent_BCFHW.shape[-2:])
         predicted: Tensor = self.transformer(

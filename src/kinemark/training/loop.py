@@ -16,7 +16,8 @@ import torch
 
 from kinemark.model.precision import fast_autocast
 from kinemark.model.transformer import Transformer
-from kinemark.sampling.flow import noised
+from kinemark.sampling.flow import noised, per_slot
+from kinemark.training.degrade import arriving_noise
 from kinemark.training.objective import clean_loss, draw_sigma, subject_weight
 from kinemark.training.optim import Ema, learning_rate_factor, make_optimisers, set_learning_rates
 from kinemark.training.state import Trainee, require_minutes
@@ -101,7 +102,10 @@ def training_step(
     nothing_BA = torch.zeros(clean_BCFHW.shape[0], anchors, device=sigma_BF.device)
     sigma_BF, learn_BF = torch.cat([nothing_BA, sigma_BF], 1), torch.cat([nothing_BA, learn_BF], 1)
     noise_BCFHW = torch.randn(clean_BCFHW.shape, generator=generator, device=generator.device)
-    x_BCFHW = noised(clean_BCFHW, noise_BCFHW, sigma_BF[:, None, :, None, None])
+    arriving_BCFHW = arriving_noise(clean_BCFHW, noise_BCFHW, batch.noise.handover, generator)
+    # History is what the sampler has finished, so it came from nowhere: plain noise is all that it bears.
+    noise_BCFHW = torch.where(per_slot(learn_BF) > 0, arriving_BCFHW, noise_BCFHW)
+    x_BCFHW = noised(clean_BCFHW, noise_BCFHW, per_slot(sigma_BF))
 
     block_F = torch.arange(slots, device=sigma_BF.device)
     with fast_autocast(sigma_BF.device):

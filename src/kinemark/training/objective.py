@@ -29,6 +29,8 @@ class NoiseMix:
         mean: mean of the normal whose sigmoid is the level (JiT, arXiv 2511.13720: -0.8 with t = 1 for clean).
         std: its standard deviation.
         uniform: share of levels drawn uniformly instead.
+        handover: the highest level, by which all others are multiplied: where latents come in that a coarse pass made
+            (`degrade.arriving_noise`); 1: nothing comes in, clips begin as noise.
     """
 
     history: float = 0.5
@@ -38,6 +40,7 @@ class NoiseMix:
     mean: float = 0.8
     std: float = 0.8
     uniform: float = 0.1
+    handover: float = 1.0
 
 
 def _levels(shape: tuple[int, ...], mix: NoiseMix, generator: Generator) -> Tensor:
@@ -45,14 +48,15 @@ def _levels(shape: tuple[int, ...], mix: NoiseMix, generator: Generator) -> Tens
     normal = torch.randn(shape, generator=generator, device=device) * mix.std + mix.mean
     uniform = torch.rand(shape, generator=generator, device=device)
     pick = torch.rand(shape, generator=generator, device=device) < mix.uniform
-    return torch.where(pick, uniform, torch.sigmoid(normal))
+    return mix.handover * torch.where(pick, uniform, torch.sigmoid(normal))
 
 
 def draw_sigma(batch: int, slots: int, mix: NoiseMix, generator: Generator) -> tuple[Tensor, Tensor]:
     """Draw the noise level of every slot.
 
     Returns:
-        `sigma_BF` in (0, 1), and `learn_BF`, 1 where the slot counts in the loss: history is a condition, not a task.
+        `sigma_BF` in (0, `mix.handover`), and `learn_BF`, 1 where the slot counts in the loss: history is a condition,
+        not a task.
     """
     device = generator.device
     sigma_BF = _levels((batch, 1), mix, generator).expand(batch, slots).clone()
@@ -61,10 +65,10 @@ def draw_sigma(batch: int, slots: int, mix: NoiseMix, generator: Generator) -> t
         return sigma_BF, learn_BF
     kind_B1 = torch.rand((batch, 1), generator=generator, device=device)
     length_B1 = torch.randint(1, slots, (batch, 1), generator=generator, device=device)
-    low_B1 = torch.rand((batch, 1), generator=generator, device=device) * mix.history_sigma
+    low_B1 = torch.rand((batch, 1), generator=generator, device=device) * min(mix.history_sigma, mix.handover)
     past_BF = (torch.arange(slots, device=device) < length_B1) & (kind_B1 < mix.history)
     free_B1 = kind_B1 >= mix.history + mix.shared
-    levels_BF = torch.rand((batch, slots), generator=generator, device=device)
+    levels_BF = torch.rand((batch, slots), generator=generator, device=device) * mix.handover
     sigma_BF = torch.where(past_BF, low_B1, torch.where(free_B1, levels_BF, sigma_BF))
     return sigma_BF, torch.where(past_BF, torch.zeros_like(learn_BF), learn_BF)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from kinemark.model.configs import TransformerConfig, spark, tiny
 from kinemark.model.layout import MAP_CHANNELS
 from kinemark.model.scene_code import TEXT_DIM, TEXT_LEN
+from kinemark.sampling.streaming import Coarse
 from kinemark.training.objective import NoiseMix
 
 
@@ -92,8 +93,10 @@ def _scales(sizes: tuple[tuple[int, int], ...], shares: tuple[float, ...], noise
 #: The scene is decided on small pictures, which cost a quarter of the tokens, and close to pure noise: large flat areas
 #: and a slot's four frames still show their colours at sigma 0.9, and what can be seen is not learnt from the text.
 _SCENE = _scales(((32, 32), (24, 40), (40, 24)), (0.8, 0.15, 0.05), NoiseMix(mean=2.2, std=1.6, uniform=0.05))
-#: Details are made from a middle noise level on (`sampling.coarse`), so that is where their expert trains.
-_DETAIL = _scales(((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(mean=-0.1, std=0.9))
+#: Details are made from a middle noise level on (`sampling.coarse`), mostly in one step: below it their expert trains.
+_DETAIL = _scales(
+    ((64, 64), (40, 64), (64, 40)), (0.8, 0.15, 0.05), NoiseMix(mean=1.5, std=1.2, handover=Coarse().sigma)
+)
 
 
 def _detail(scene: Recipe, name: str) -> Recipe:
