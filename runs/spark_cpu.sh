@@ -19,6 +19,7 @@ export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLO
 
 resume=()
 [ -e "$out/scene/state.pt" ] && resume=(--resume)
-OMP_NUM_THREADS=1 .venv/bin/torchrun --standalone --nproc-per-node 2 --no-python \
-    .venv/bin/kinemark train spark --minutes "$minutes" --out "$out" "${resume[@]}"
-.venv/bin/kinemark evaluate "$out/spark.safetensors" --work "$out/evaluation" --page "$out/page" --json | tee "$out/evaluation.json"
+export OMP_NUM_THREADS=1
+both=(.venv/bin/torchrun --standalone --nproc-per-node 2 --no-python .venv/bin/kinemark)
+"${both[@]}" train spark --minutes "$minutes" --out "$out" "${resume[@]}"
+"${both[@]}" evaluate "$out/spark.safetensors" --work "$out/evaluation" --page "$out/page" --json | tee "$out/evaluation.json"

@@ -1,10 +1,11 @@
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from einops import rearrange
 
-from kinemark.errors import FailureError
+from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import unpack
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextConfig, TextEncoder
@@ -23,8 +24,10 @@ from kinemark.training.probe import Probe, in_order, load_probe
 from kinemark.training.probe_training import render_examples
 from kinemark.training.recipes import tiny_recipe
 from kinemark.training.summary import RATIOS, ClipRecord, summarise
+from kinemark.training.together import Together
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes
+from pairs import run_pair
 
 SMALL = Evaluation(n=6, held_out=2, wide=2, frames=9, batch=4, reference_clips=4)
 
@@ -52,6 +55,10 @@ def pack(video):
 
 @pytest.fixture(scope="module")
 def untrained():
+    return untrained_probe()
+
+
+def untrained_probe():
     torch.manual_seed(0)
     probe = Probe().eval()
     probe.ceilings = dict.fromkeys(SIX, 1.0)
@@ -117,6 +124,23 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(untrained, tmp_path):
     assert resumed.adherence == whole.adherence
     assert resumed.ratios == whole.ratios
     assert torch.equal(resumed.sheet_BTCHW, whole.sheet_BTCHW)
+
+
+def _examine(together, folder):
+    oracle = Oracle()
+    report = examine(oracle, untrained_probe(), SMALL, work=folder / "work", together=together)
+    return {"asked": oracle.asked, "said": json.dumps(report.to_dict()["adherence"])}
+
+
+def test_two_processes_share_the_batches_and_agree(untrained, tmp_path):
+    first, second = run_pair(_examine, tmp_path)
+    assert (first["asked"], second["asked"]) == (2, 2)
+    assert first["said"] == second["said"] == json.dumps(examine(Oracle(), untrained, SMALL).to_dict()["adherence"])
+
+
+def test_processes_without_a_common_folder_are_told_so(untrained):
+    with pytest.raises(RequestError, match="--work"):
+        examine(Oracle(), untrained, SMALL, together=Together(rank=1, count=2))
 
 
 def test_other_settings_do_not_find_the_batches_of_these(untrained, tmp_path):

@@ -1,16 +1,13 @@
 """Processes that train together: real ones, joined by gloo."""
 
-import os
-import socket
-
 import pytest
 import torch
-from torch import distributed, multiprocessing
 
 from kinemark.training.loop import train
 from kinemark.training.recipes import tiny_recipe
 from kinemark.training.stream import build_pool, draw_batch, step_generator
 from kinemark.training.together import ALONE, join
+from pairs import run_pair
 
 
 def test_alone_nothing_is_exchanged(monkeypatch):
@@ -23,14 +20,6 @@ def test_alone_nothing_is_exchanged(monkeypatch):
     ALONE.wait()
     assert weight.grad.tolist() == [1.0, 2.0]
     assert ALONE.agreed(0.25) == 0.25
-
-
-def _pair(rank, port, work, folder):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
-    torch.save(work(join(), folder), folder / f"{rank}.pt")
-    distributed.destroy_process_group()
 
 
 def _exchange(together, _folder):
@@ -51,15 +40,8 @@ def _train(together, folder):
     }
 
 
-def _run_pair(work, folder):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    multiprocessing.spawn(_pair, (port, work, folder), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
-
-
 def test_two_processes_share_gradients_and_a_clock(tmp_path):
-    first, second = _run_pair(_exchange, tmp_path)
+    first, second = run_pair(_exchange, tmp_path)
     assert (first["leads"], second["leads"]) == (True, False)
     for own in (first, second):
         torch.testing.assert_close(own["one"], torch.full((2, 2), 0.5))
@@ -68,7 +50,7 @@ def test_two_processes_share_gradients_and_a_clock(tmp_path):
 
 
 def test_two_processes_learn_the_same_and_end_at_the_same_step(tmp_path):
-    first, second = _run_pair(_train, tmp_path)
+    first, second = run_pair(_train, tmp_path)
     assert first["steps"] == second["steps"] > 1
     assert first["clips"] == second["clips"] == 2 * (first["clips"] // 2)
     for name, value in first["weights"].items():

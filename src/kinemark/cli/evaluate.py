@@ -20,7 +20,10 @@ def evaluate(
     page: Annotated[Path | None, typer.Option(help="Folder for a page with figures and contact sheet.")] = None,
     json: Json = False,
 ) -> None:
-    """Make clips of prompts whose truth is known, read them with the probe, and compare."""
+    """Make clips of prompts whose truth is known, read them with the probe, and compare.
+
+    Under torchrun, several processes share the prompts: torchrun --nproc-per-node 2 --no-python kinemark evaluate ...
+    """
     for name, value in (("--prompts", prompts), ("--held-out", held_out)):
         if value is not None and value < 1:
             raise RequestError(f"{name} is {value}; give a whole number of at least 1")
@@ -31,18 +34,22 @@ def evaluate(
     from kinemark.training.evaluate import Evaluation
     from kinemark.training.evaluate import evaluate as measure
     from kinemark.training.report import write_page
+    from kinemark.training.together import join
 
     plan = Evaluation()
     plan = replace(plan, n=prompts or plan.n, held_out=held_out or plan.held_out)
-    console = err()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    console, together = err(), join()
+    with Progress(console=console, transient=True, disable=not (console.is_terminal and together.leads)) as bar:
         task = bar.add_task("evaluating", total=None)
         report = measure(
             load_model(model),
             plan=plan,
             work=work,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
+            together=together,
         )
+    if not together.leads:
+        return
     if page:
         write_page(report, page)
     if json:

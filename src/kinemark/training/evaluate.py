@@ -20,6 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from kinemark.errors import RequestError
 from kinemark.model.autoencoder import unpack
 from kinemark.model.planner import lay_out
 from kinemark.sampling.coarse import experts_of, sample_coarse_first
@@ -32,6 +33,7 @@ from kinemark.training.metrics import drift, edge_sharpness, flicker, motion_ene
 from kinemark.training.probe import SIDE, Probe, in_order, load_probe
 from kinemark.training.sheet import SHEET_FRAMES
 from kinemark.training.summary import ClipRecord, Report, summarise
+from kinemark.training.together import ALONE
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes, sample_scene
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from kinemark.model.planner import LayoutPlanner
     from kinemark.model.text import TextEncoder
     from kinemark.model.transformer import Transformer
+    from kinemark.training.together import Together
 
 #: Four seconds. `evaluate` compares whole clips: direction and a change of light need them.
 FRAMES: Final = 33
@@ -114,6 +117,7 @@ def evaluate(
     guidance: float = GUIDANCE,
     work: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    together: Together = ALONE,
 ) -> Report:
     """Evaluate a model that was loaded by name; at most 20 minutes on two cores.
 
@@ -123,9 +127,11 @@ def evaluate(
         config: steps and solver; by default those of `generate`.
         guidance: how closely the prompt is followed.
         work: a folder that keeps finished batches, so that an interrupted evaluation goes on where it was.
-        progress: told (batches done, all batches).
+        progress: told (batches done, all batches) of this process.
+        together: processes that share the batches out among them, in the same `work`.
 
     Raises:
+        RequestError: several processes have no folder in common.
         FailureError: the probe reads one of the six attributes too rarely right, or the text-shuffle control fails.
     """
     config = config or SamplerConfig()
@@ -138,7 +144,14 @@ def evaluate(
     }
     sampler = TextToLatent(model.transformer, model.scene, model.planner, model.text, config, guidance)
     return examine(
-        sampler, load_probe(), plan, decode=model.autoencoder.decode, facts=facts, work=work, progress=progress
+        sampler,
+        load_probe(),
+        plan,
+        decode=model.autoencoder.decode,
+        facts=facts,
+        work=work,
+        progress=progress,
+        together=together,
     )
 
 
@@ -151,8 +164,11 @@ def examine(
     facts: dict[str, object] | None = None,
     work: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    together: Together = ALONE,
 ) -> Report:
     """Evaluate whatever makes latents of prompts; `decode` makes pictures of them, the rest is as in `evaluate`."""
+    if together.count > 1 and work is None:
+        raise RequestError("processes that evaluate together need a common folder for their batches: --work FOLDER")
     probe.require(SIX)
     plan = plan or Evaluation()
     started = time.monotonic()
@@ -160,22 +176,30 @@ def examine(
     folder = work / _digest(facts) if work else None
     batches = list(plan.batches())
     reference_ND = reference_thumbnails(plan)
+
+    def path(number: int) -> Path | None:
+        group, start, _ = batches[number]
+        return folder / f"{group.name}-{start:04d}.safetensors" if folder else None
+
+    def made(number: int) -> _Part:
+        group, start, questions = batches[number]
+        read_again = decode if group is PLAIN and start < _DECODED else None
+        return _examine_batch(sample, probe, questions, plan.frames, reference_ND, group, read_again)
+
+    own = range(together.rank, len(batches), together.count)
+    parts: dict[int, _Part] = {}
+    for number in own:
+        parts[number] = _kept(path(number), partial(made, number))
+        if progress:
+            progress(len(parts), len(own))
+    together.wait()
     records: list[ClipRecord] = []
     shown = []
-    for done, (group, start, questions) in enumerate(batches):
-        path = folder / f"{group.name}-{start:04d}.safetensors" if folder else None
-        part = _load_part(path) if path and path.is_file() else None
-        if part is None:
-            made = partial(_examine_batch, sample, probe, questions, plan.frames, reference_ND)
-            part = made(group, decode if group is PLAIN and start < _DECODED else None)
-            if path:
-                _save_part(path, part)
+    for number, (group, start, _) in enumerate(batches):
+        part = parts[number] if number in parts else _kept(path(number), partial(made, number))
         records += part.records
         if group is PLAIN and start < SHEET_CLIPS:
             shown.append(part.shown_BTCHW)
-        if progress:
-            progress(done + 1, len(batches))
-    prompts = [question.prompt for question in draw_questions(PLAIN, min(plan.n, SHEET_CLIPS), plan.seed)]
     report = summarise(records, probe.ceilings, facts | {"seconds": round(time.monotonic() - started, 1)})
     prompts = [question.prompt for question in draw_questions(PLAIN, min(plan.n, SHEET_CLIPS), plan.seed)]
     return replace(report, sheet_prompts=tuple(prompts), sheet_BTCHW=torch.cat(shown)[:SHEET_CLIPS])
@@ -299,6 +323,16 @@ def _measured(video_BTCHW: Tensor, reference_ND: Tensor) -> list[dict[str, float
 
 def _digest(facts: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _kept(path: Path | None, make: Callable[[], _Part]) -> _Part:
+    """A batch from its file; where that is missing, it is made and written."""
+    if path and path.is_file():
+        return _load_part(path)
+    part = make()
+    if path:
+        _save_part(path, part)
+    return part
 
 
 def _save_part(path: Path, part: _Part) -> None:
