@@ -123,6 +123,9 @@ def test_evaluate_needs_a_model_and_a_number(capsys):
     code, _, err = run(capsys, "evaluate", "spark", "--prompts", "0")
     assert code == 2
     assert "--prompts is 0" in err
+    code, _, err = run(capsys, "evaluate", "spark", "--record")
+    assert code == 2
+    assert "give the path of the file" in err
 
 
 def test_train_refuses_what_it_cannot_do(capsys, tmp_path):

@@ -18,7 +18,7 @@ from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.checkpoints import digest
 from kinemark.model.configs import tiny
-from kinemark.model.load import KNOWN, Origin, load_model, read_model, save_model
+from kinemark.model.load import KNOWN, Origin, load_model, read_model, record_metrics, save_model
 from kinemark.model.text import TextEncoder, text_config
 from kinemark.model.transformer import Transformer
 from kinemark.timeline import Capability
@@ -79,6 +79,17 @@ def test_a_model_survives_its_file(saved: Path, tmp_path: Path) -> None:
     assert not any(module.training or next(module.parameters()).requires_grad for module in parts.values())
     again = tmp_path / "again.safetensors"
     assert save_model(again, **parts, origin=ORIGIN) == model.weights_digest
+
+
+def test_metrics_are_recorded_and_nothing_else_changes(saved: Path) -> None:
+    before = read_model(saved, "tiny")
+    written = record_metrics(saved, {"all": 0.5})
+    after = read_model(saved, "tiny")
+    assert after.origin == replace(before.origin, metrics={"all": 0.5})
+    assert after.tensors_digest == before.tensors_digest
+    assert after.weights_digest == written == digest(saved) != before.weights_digest
+    with pytest.raises(FailureError, match="no weights"):
+        record_metrics(saved.with_name("gone.safetensors"), {})
 
 
 def test_a_loaded_model_takes_and_gives_float32(saved: Path) -> None:

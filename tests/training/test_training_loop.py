@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kinemark.errors import FailureError, RequestError
-from kinemark.training.loop import LOG_FILE, STATE_FILE, _Window, build_trainee, train, training_step
+from kinemark.training.loop import LOG_FILE, STATE_FILE, Start, _Window, build_trainee, train, training_step
 from kinemark.training.recipes import tiny_recipe
 from kinemark.training.state import Progress
 from kinemark.training.stream import build_pool, draw_batch, step_generator
@@ -89,8 +89,9 @@ def test_a_second_cycle_goes_on_from_the_first(tmp_path):
 
 def test_training_starts_from_given_weights(tmp_path):
     shipped = build_trainee(tiny_recipe(), 5).transformer.state_dict()
-    trainee = train(tiny_recipe(), tmp_path, minutes=1e-9, start=shipped)
+    trainee = train(tiny_recipe(), tmp_path, minutes=1e-9, start=Start(shipped, "elsewhere"))
     assert trainee.progress.step <= 1
+    assert trainee.progress.origin == "elsewhere"
     assert trainee.ema.values.keys() == dict(trainee.transformer.named_parameters()).keys()
 
 

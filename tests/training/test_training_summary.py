@@ -115,6 +115,8 @@ def test_the_json_keeps_its_contract():
     assert record["adherence"] == dict.fromkeys([*SIX, "all"], 1.0)
     assert record["held_out"] == dict.fromkeys([*SIX, "all"], 1.0) | {"n": 20}
     assert record["model"] == "spark"
+    metrics = report.metrics()
+    assert (metrics["n"], metrics["adherence_all"], metrics["held_out_all"], metrics["drift_ratio"]) == (60, 1, 1, 1)
     low, high = record["intervals"]["adherence"]["all"]
     assert 0.93 < low < high <= 1
 

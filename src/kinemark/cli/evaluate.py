@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +18,7 @@ def evaluate(
     held_out: Annotated[int | None, typer.Option(help="Held-out prompts.", show_default="100")] = None,
     work: Annotated[Path | None, typer.Option(help="Folder that keeps finished batches, to go on later.")] = None,
     page: Annotated[Path | None, typer.Option(help="Folder for a page with figures and contact sheet.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the header of the weights.")] = False,
     json: Json = False,
 ) -> None:
     """Make clips of prompts whose truth is known, read them with the probe, and compare.
@@ -27,10 +28,12 @@ def evaluate(
     for name, value in (("--prompts", prompts), ("--held-out", held_out)):
         if value is not None and value < 1:
             raise RequestError(f"{name} is {value}; give a whole number of at least 1")
+    if record and not model.endswith(".safetensors"):
+        raise RequestError(f"--record writes into a file of weights; {model!r} is a name, give the path of the file")
 
     from rich.progress import Progress
 
-    from kinemark.model.load import load_model
+    from kinemark.model.load import load_model, record_metrics
     from kinemark.training.evaluate import Evaluation
     from kinemark.training.evaluate import evaluate as measure
     from kinemark.training.report import write_page
@@ -52,6 +55,8 @@ def evaluate(
         return
     if page:
         write_page(report, page)
+    if record:
+        record_metrics(Path(model), report.metrics())
     if json:
         print_json(report.to_dict())
         return

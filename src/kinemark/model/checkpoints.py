@@ -7,6 +7,7 @@ diffusers renames (`scripts/convert_wan_to_diffusers.py`, `TRANSFORMER_KEYS_RENA
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import re
 from dataclasses import dataclass, replace
@@ -206,4 +207,11 @@ def read(path: Path) -> dict[str, Any]:
 def digest(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal: what a manifest records about the weights."""
     with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tensors_digest(path: Path) -> str:
+    """Return the sha256 of what follows the header of a safetensors file: of the weights, whatever is said of them."""
+    with path.open("rb") as file:
+        file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
         return hashlib.file_digest(file, "sha256").hexdigest()

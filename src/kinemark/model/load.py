@@ -9,7 +9,7 @@ bytes.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
-from kinemark.model.checkpoints import digest
+from kinemark.model.checkpoints import digest, tensors_digest
 from kinemark.model.configs import TransformerConfig
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextConfig, TextEncoder
@@ -66,6 +66,8 @@ class Model:
     origin: Origin
     weights_digest: str
     """sha256 of the weights file, in hexadecimal."""
+    tensors_digest: str
+    """sha256 of its tensors alone: what was measured, whatever the header came to say of it."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -149,6 +151,7 @@ def read_model(path: Path, name: str) -> Model:
         autoencoder=upsampler,
         origin=origin,
         weights_digest=digest(path),
+        tensors_digest=tensors_digest(path),
     )
 
 
@@ -209,3 +212,21 @@ def save_model(
             partial.unlink(missing_ok=True)
         raise FailureError(f"cannot write weights to {path} ({error}); free the disk or choose another path") from error
     return digest(path)
+
+
+def record_metrics(path: Path, metrics: Mapping[str, float]) -> str:
+    """Write what was measured into the header of a weights file, in place of what stood there; return its new sha256.
+
+    Raises:
+        FailureError: the file is missing, damaged, not one of ours, or cannot be written.
+    """
+    model = read_model(path, path.stem)
+    return save_model(
+        path,
+        transformer=model.transformer,
+        text=model.text,
+        upsampler=model.autoencoder,
+        origin=replace(model.origin, metrics=dict(metrics)),
+        scene=model.scene,
+        planner=model.planner,
+    )

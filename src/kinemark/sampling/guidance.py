@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kinemark.model.transformer import Transformer
 
 #: How closely spark follows a prompt unless told otherwise.
-GUIDANCE: Final = 3.0
+GUIDANCE: Final = 2.75
 
 
 def guided(transformer: Transformer, empty_LD: Tensor, scale: float) -> Denoiser:

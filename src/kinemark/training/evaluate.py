@@ -137,7 +137,7 @@ def evaluate(
     config = config or SamplerConfig()
     facts = {
         "model": model.name,
-        "weights_digest": model.weights_digest,
+        "tensors_digest": model.tensors_digest,
         "first_steps": config.first_steps,
         "steps": config.steps,
         "guidance": guidance,

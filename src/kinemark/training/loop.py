@@ -40,6 +40,14 @@ GRADIENT_CLIP = 1.0
 SAMPLE_TOKENS = 16_384
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Weights of the transformer to begin with, and a line about where they come from."""
+
+    weights: dict[str, Tensor]
+    origin: str
+
+
 class Observer(Protocol):
     """Told about the run now and then: draws contact sheets, prints, evaluates."""
 
@@ -140,7 +148,7 @@ def train(
     out: Path,
     *,
     minutes: float,
-    start: dict[str, Tensor] | None = None,
+    start: Start | None = None,
     seed: int = 0,
     observe: Observer | None = None,
     log_every: int = 25,
@@ -155,7 +163,7 @@ def train(
         recipe: what to learn.
         out: folder of state, log and sheets; made if it is not there.
         minutes: length of a new cycle, more than 0.
-        start: weights of the transformer to begin with when `out` holds no state.
+        start: what to begin with when `out` holds no state.
         seed: of a new run.
         observe: called every `recipe.sheet_minutes`, and at the end.
         log_every: steps between lines of the log, which tells of the batches of process 0.
@@ -172,7 +180,8 @@ def train(
         trainee.load(out / STATE_FILE)
     else:
         if start is not None:
-            trainee.transformer.load_state_dict(start)
+            trainee.transformer.load_state_dict(start.weights)
+            trainee.progress.origin = start.origin
         trainee.transformer.noise_filter.fit(_sample_of_truth(recipe, seed))
         trainee.ema = Ema(trainee.transformer, recipe.ema)
     if trainee.progress.fraction >= 1:

@@ -18,7 +18,7 @@ from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.load import WEIGHTS, Model, Origin, read_model, save_model
 from kinemark.model.transformer import Transformer
 from kinemark.training.degrade import DenoisedOnce
-from kinemark.training.loop import STATE_FILE, train
+from kinemark.training.loop import STATE_FILE, Start, train
 from kinemark.training.observe import SheetObserver, from_noise, from_small_truth
 from kinemark.training.planner import PlannerRecipe, load_planner, save_planner, train_planner
 from kinemark.training.state import read_average, require_minutes
@@ -146,15 +146,18 @@ def _train_expert(
     together: Together,
 ) -> None:
     own, request = (recipe.scene, from_noise) if part is Part.SCENE else (recipe.detail, from_small_truth)
-    expert = _fitting(_shipped(), part, own)
-    if expert is None and part is Part.DETAIL and begun(out, [Part.SCENE]):
+    start, shipped = None, _shipped()
+    if expert := _fitting(shipped, part, own):
+        start = Start(expert.state_dict(), _own_origin(shipped, part))
+    elif part is Part.DETAIL and begun(out, [Part.SCENE]):
         # An expert for small noisy pictures already reads the text and knows what a patch is.
-        expert, _ = find_expert(Part.SCENE, recipe.scene, out)
+        scene, origin = find_expert(Part.SCENE, recipe.scene, out)
+        start = Start(scene.state_dict(), origin)
     train(
         own,
         out / part,
         minutes=minutes,
-        start=expert.state_dict() if expert else None,
+        start=start,
         seed=seed,
         observe=observe or SheetObserver(request),
         together=together,
@@ -186,20 +189,24 @@ def find_expert(part: Part, recipe: Recipe, out: Path) -> tuple[Transformer, str
         FailureError: there is neither, or the run is damaged.
     """
     shipped = _shipped()
-    expert = _fitting(shipped, part, recipe)
-    origin = f"after {shipped.origin.recipe}" if shipped and expert else "from random weights"
     path = out / part / STATE_FILE
     if not path.exists():
+        expert = _fitting(shipped, part, recipe)
         if expert is None:
             raise FailureError(f"no {part} expert in {out}; train it: kinemark train spark --part {part} --out {out}")
-        return expert, f"{part} as shipped"
+        return expert, _own_origin(shipped, part)
     values, progress = read_average(path)
     transformer = Transformer(recipe.config)
     transformer.load_state_dict(values)
-    return (
-        transformer.eval().requires_grad_(requires_grad=False),
-        f"{recipe.name}, {progress.step} steps, {progress.clips} clips, {progress.seconds / 60:.0f} minutes, {origin}",
-    )
+    effort = f"{progress.step} steps, {progress.clips} clips, {progress.seconds / 60:.0f} minutes"
+    network = transformer.eval().requires_grad_(requires_grad=False)
+    return network, f"{recipe.name}, {effort} from {progress.origin}"
+
+
+def _own_origin(shipped: Model | None, part: Part) -> str:
+    """What the header of the weights that ship says of one expert."""
+    recipe = shipped.origin.recipe if shipped else ""
+    return next((own for line in recipe.split("; ") for name, _, own in [line.partition(": ")] if name == part), recipe)
 
 
 def find_text(out: Path) -> TextEncoder:
@@ -246,21 +253,21 @@ def find_upsampler(out: Path) -> Upsampler:
     raise FailureError(f"no upsampler in {out}; begin the run anew: kinemark train spark --out {out}")
 
 
-def assemble(recipe: SparkRecipe, out: Path, data_hash: str, metrics: Mapping[str, float] | None = None) -> Path:
+def assemble(recipe: SparkRecipe, out: Path, data_hash: str) -> Path:
     """Write `out/spark.safetensors` and return its path.
 
     Args:
         recipe: of the experts; goes into the header.
         out: folder of the run, with the parts that are newer than the shipped ones.
         data_hash: of the training data's manifest.
-        metrics: what was measured on these weights.
 
     Raises:
         FailureError: a part is missing or damaged, or the disk does not take the file.
     """
     scene, scene_origin = find_expert(Part.SCENE, recipe.scene, out)
     detail, detail_origin = find_expert(Part.DETAIL, recipe.detail, out)
-    origin = Origin(f"{scene_origin}; {detail_origin}", _commit(), data_hash, dict(metrics or {}))
+    made_by = f"{Part.SCENE}: {scene_origin}; {Part.DETAIL}: {detail_origin}"
+    origin = Origin(made_by, _commit(), data_hash, metrics={})
     path = out / SPARK_FILE
     save_model(
         path,

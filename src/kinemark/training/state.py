@@ -39,6 +39,7 @@ class Progress:
         cycle_step: step at which the present cycle began.
         cycle_seconds: time trained in the present cycle.
         cycle_minutes: its length.
+        origin: what the run began with.
     """
 
     seed: int = 0
@@ -49,6 +50,7 @@ class Progress:
     cycle_step: int = 0
     cycle_seconds: float = 0.0
     cycle_minutes: float = 0.0
+    origin: str = "random weights"
 
     @property
     def fraction(self) -> float:

@@ -99,6 +99,12 @@ class Report:
         """Clips of the plain group."""
         return self.adherence["all"].n
 
+    def metrics(self) -> dict[str, float]:
+        """The headline as flat figures, for the header of the weights."""
+        groups = {"adherence": self.adherence, "held_out": self.held_out}
+        rates = {f"{group}_{name}": round(share.rate, 4) for group, of in groups.items() for name, share in of.items()}
+        return {"n": self.n, **rates, **{f"{name}_ratio": round(ratio, 4) for name, ratio in self.ratios.items()}}
+
     def to_dict(self) -> dict[str, object]:
         """The JSON contract: {"n", "adherence": {attribute: rate, "all": rate}, "held_out": {...}} and more keys."""
         groups = {
