@@ -11,7 +11,7 @@ from kinemark.training.together import join
 
 def _one(rank, port, work, folder):
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
     torch.set_num_threads(1)
     torch.save(work(join(), folder), folder / f"{rank}.pt")
     distributed.destroy_process_group()

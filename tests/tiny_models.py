@@ -37,4 +37,5 @@ def tiny_model() -> Model:
         autoencoder=upsampler,
         origin=Origin("tiny", "0" * 40, "abc", {}),
         weights_digest="d" * 64,
+        tensors_digest="e" * 64,
     )

@@ -180,6 +180,12 @@ def test_a_picture_named_as_a_video_is_an_error_that_says_rename(tmp_path):
         read_video(tmp_path / "p.mp4")
 
 
+def test_a_codec_that_nothing_decodes_is_an_error(clip):
+    clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(RequestError, match="nothing here decodes its codec"):
+        read_video(clip)
+
+
 def test_sound_alone_is_an_error(tmp_path):
     write_sound(tmp_path / "sound.mp4")
     with pytest.raises(RequestError, match=r"no picture track.*audio"):

@@ -11,7 +11,7 @@ from pairs import run_pair
 
 
 def test_alone_nothing_is_exchanged(monkeypatch):
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert join() is ALONE
     assert ALONE.leads
     weight = torch.nn.Parameter(torch.zeros(2))

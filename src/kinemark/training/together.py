@@ -6,7 +6,6 @@ faster than one of two threads: most of spark's tensors are too small to be wort
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -67,10 +66,10 @@ ALONE: Final = Together()
 
 def join() -> Together:
     """Join the processes that torchrun started with this one; without torchrun, train alone."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not distributed.is_torchelastic_launched():
         return ALONE
     if not distributed.is_initialized():
         if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(distributed.get_node_local_rank())
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return Together(distributed.get_rank(), distributed.get_world_size())
