@@ -216,9 +216,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
             )
         codec = container.streams.video[0].codec_context
         if codec is None:
-            raise RequestError(
-                f"{what}: nothing here decodes its codec. Get the file again, or convert it to H.264."
-            )
+            raise RequestError(f"{what}: nothing here decodes its codec. Get the file again, or convert it to H.264.")
         if not 0 < codec.width * codec.height <= MAX_PIXELS:
             raise RequestError(
                 f"{path} has frames of {codec.width}x{codec.height}; at most {MAX_PIXELS} pixels are read."
