@@ -55,6 +55,8 @@ def test_two_processes_learn_the_same_and_end_at_the_same_step(tmp_path):
     assert first["clips"] == second["clips"] == 2 * (first["clips"] // 2)
     for name, value in first["weights"].items():
         assert torch.equal(value, second["weights"][name]), name
+    for name, value in first["ema"].items():
+        assert torch.equal(value, second["ema"][name]), name
     for one, other in zip(first["momentum"], second["momentum"], strict=True):
         assert torch.equal(one, other)
     assert (tmp_path / "run" / "state.pt").is_file()

@@ -1,9 +1,9 @@
 """Models by name, and the one file in which a model of ours is kept.
 
-The file is safetensors in bfloat16: tensors under `transformer.`, `scene.` (if the model has a scene expert), `text.`
-and `upsampler.`, and in the header under `kinemark` a JSON object: `config` (of the parts), `recipe`, `commit`,
-`data_hash`, `metrics`. It is one entry because safetensors does not order them, and the same model should be the same
-bytes.
+The file is safetensors in bfloat16: tensors under `transformer.`, `text.` and `upsampler.`, under `scene.` and
+`planner.` where a model has a scene expert and a layout planner, and in the header under `kinemark` a JSON object:
+`config` (of the parts), `recipe`, `commit`, `data_hash`, `metrics`. It is one entry because safetensors does not order
+them, and the same model should be the same bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
-from kinemark.model.checkpoints import digest, tensors_digest
+from kinemark.model.checkpoints import digest
 from kinemark.model.configs import TransformerConfig
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextConfig, TextEncoder
@@ -66,8 +66,8 @@ class Model:
     origin: Origin
     weights_digest: str
     """sha256 of the weights file, in hexadecimal."""
-    tensors_digest: str
-    """sha256 of its tensors alone: what was measured, whatever the header came to say of it."""
+    path: Path
+    """The weights file."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -151,7 +151,7 @@ def read_model(path: Path, name: str) -> Model:
         autoencoder=upsampler,
         origin=origin,
         weights_digest=digest(path),
-        tensors_digest=tensors_digest(path),
+        path=path,
     )
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 
 from kinemark.errors import RequestError
 from kinemark.model.autoencoder import unpack
+from kinemark.model.checkpoints import tensors_digest
 from kinemark.model.planner import lay_out
 from kinemark.sampling.coarse import experts_of, sample_coarse_first
 from kinemark.sampling.conditions import Conditions
@@ -137,7 +138,7 @@ def evaluate(
     config = config or SamplerConfig()
     facts = {
         "model": model.name,
-        "tensors_digest": model.tensors_digest,
+        "tensors_digest": tensors_digest(model.path),
         "first_steps": config.first_steps,
         "steps": config.steps,
         "guidance": guidance,
@@ -177,26 +178,24 @@ def examine(
     batches = list(plan.batches())
     reference_ND = reference_thumbnails(plan)
 
-    def path(number: int) -> Path | None:
-        group, start, _ = batches[number]
-        return folder / f"{group.name}-{start:04d}.safetensors" if folder else None
-
-    def made(number: int) -> _Part:
+    def examined(number: int) -> _Part:
         group, start, questions = batches[number]
+        path = folder / f"{group.name}-{start:04d}.safetensors" if folder else None
         read_again = decode if group is PLAIN and start < _DECODED else None
-        return _examine_batch(sample, probe, questions, plan.frames, reference_ND, group, read_again)
+        make = partial(_examine_batch, sample, probe, questions, plan.frames, reference_ND, group, read_again)
+        return _kept(path, make)
 
     own = range(together.rank, len(batches), together.count)
     parts: dict[int, _Part] = {}
     for number in own:
-        parts[number] = _kept(path(number), partial(made, number))
+        parts[number] = examined(number)
         if progress:
             progress(len(parts), len(own))
     together.wait()
     records: list[ClipRecord] = []
     shown = []
     for number, (group, start, _) in enumerate(batches):
-        part = parts[number] if number in parts else _kept(path(number), partial(made, number))
+        part = parts[number] if number in parts else examined(number)
         records += part.records
         if group is PLAIN and start < SHEET_CLIPS:
             shown.append(part.shown_BTCHW)

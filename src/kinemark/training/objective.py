@@ -1,6 +1,6 @@
 """What spark minimises: clean-frame prediction under per-slot noise, weighted as in velocity space.
 
-Shape suffixes: B batch, F slots, C channels, H W latent size, L tokens of one slot, D width, S subjects, K read-outs.
+Shape suffixes: B batch, F slots, C channels, H W latent size.
 """
 
 from __future__ import annotations

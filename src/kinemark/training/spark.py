@@ -206,7 +206,7 @@ def find_expert(part: Part, recipe: Recipe, out: Path) -> tuple[Transformer, str
 def _own_origin(shipped: Model | None, part: Part) -> str:
     """What the header of the weights that ship says of one expert."""
     recipe = shipped.origin.recipe if shipped else ""
-    return next((own for line in recipe.split("; ") for name, _, own in [line.partition(": ")] if name == part), recipe)
+    return dict(line.partition(": ")[::2] for line in recipe.split("; ")).get(part, recipe)
 
 
 def find_text(out: Path) -> TextEncoder:

@@ -101,9 +101,9 @@ class Report:
 
     def metrics(self) -> dict[str, float]:
         """The headline as flat figures, for the header of the weights."""
-        groups = {"adherence": self.adherence, "held_out": self.held_out}
-        rates = {f"{group}_{name}": round(share.rate, 4) for group, of in groups.items() for name, share in of.items()}
-        return {"n": self.n, **rates, **{f"{name}_ratio": round(ratio, 4) for name, ratio in self.ratios.items()}}
+        groups = {"adherence": _rates(self.adherence), "held_out": _rates(self.held_out)}
+        flat = {f"{group}_{name}": rate for group, rates in groups.items() for name, rate in rates.items()}
+        return {"n": self.n, **flat, **_figures(self.ratios)}
 
     def to_dict(self) -> dict[str, object]:
         """The JSON contract: {"n", "adherence": {attribute: rate, "all": rate}, "held_out": {...}} and more keys."""
@@ -115,7 +115,7 @@ class Report:
             "shuffled": self.shuffled,
             "decoded": self.decoded,
         }
-        rates = {name: {key: round(share.rate, 4) for key, share in group.items()} for name, group in groups.items()}
+        rates = {name: _rates(group) for name, group in groups.items()}
         return {
             **self.facts,  # first: a plan has fields of the names below, and the contract's keys win
             "n": self.n,
@@ -124,7 +124,7 @@ class Report:
             "intervals": {name: _intervals(groups[name]) for name in ("adherence", "held_out", "apart")},
             "apart_n": {name: share.n for name, share in self.apart.items()},
             "chance": {name: round(rate, 4) for name, rate in self.chance.items()},
-            **{f"{name}_ratio": round(ratio, 4) for name, ratio in self.ratios.items()},
+            **_figures(self.ratios),
             "probe_ceilings": self.ceilings,
             "not_reported": {name: rate for name, rate in self.ceilings.items() if rate < USABLE},
         }
@@ -211,6 +211,14 @@ def _ratio(records: Sequence[ClipRecord], name: str) -> float:
     """The mean of a figure over the clips, divided by its mean over their truth."""
     truth = math.fsum(record.truth_measured[name] for record in records)
     return math.fsum(record.measured[name] for record in records) / truth if truth else math.nan
+
+
+def _rates(shares: Mapping[str, Share]) -> dict[str, float]:
+    return {name: round(share.rate, 4) for name, share in shares.items()}
+
+
+def _figures(ratios: Mapping[str, float]) -> dict[str, float]:
+    return {f"{name}_ratio": round(ratio, 4) for name, ratio in ratios.items()}
 
 
 def _intervals(shares: Mapping[str, Share]) -> dict[str, list[float]]:
