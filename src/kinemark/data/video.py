@@ -9,6 +9,7 @@ playlist cannot make us read a second file or an address on the network), and it
 from __future__ import annotations
 
 import errno
+import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Frames = NDArray[np.uint8]
 """Frames [T, H, W, 3] or one picture [H, W, 3]: 8-bit RGB."""
 
+Size = tuple[int, int] | int
+"""A height and a width in pixels, or about how many pixels a frame shall have while it keeps its aspect."""
 MediaKind = Literal["video", "image"]
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
@@ -69,12 +72,12 @@ def media_kind(path: Path | str) -> MediaKind:
         return _kind(container)
 
 
-def read_video(path: Path | str, *, size: tuple[int, int] | None = None, max_frames: int | None = None) -> Video:
+def read_video(path: Path | str, *, size: Size | None = None, max_frames: int | None = None) -> Video:
     """Decode a video.
 
     Args:
         path: the file.
-        size: (height, width) to which every frame is scaled while decoding, averaging over areas; None keeps the size.
+        size: what every frame is scaled to while decoding, averaging over areas; None keeps the size.
         max_frames: at most this many frames, evenly thinned over the whole video; `fps` then says the thinned rate.
             Memory is bounded by twice this number of frames however long the video is.
 
@@ -92,8 +95,8 @@ def read_video(path: Path | str, *, size: tuple[int, int] | None = None, max_fra
     return Video(frames_THWC=np.stack(frames), fps=fps if fps > 0 else 1.0)
 
 
-def read_image(path: Path | str, *, size: tuple[int, int] | None = None) -> Frames:
-    """Decode one picture (PNG, JPEG or WebP) to [H, W, 3], scaled to `size` (height, width) if that is given.
+def read_image(path: Path | str, *, size: Size | None = None) -> Frames:
+    """Decode one picture (PNG, JPEG or WebP) to [H, W, 3], scaled to `size` if that is given.
 
     Raises:
         RequestError: the file is missing, empty, damaged or not a picture.
@@ -228,7 +231,7 @@ def _kind(container: InputContainer) -> MediaKind:
     return "image" if container.format.name.endswith("_pipe") else "video"
 
 
-def _decoded(path: Path, container: InputContainer, size: tuple[int, int] | None) -> Iterator[Frames]:
+def _decoded(path: Path, container: InputContainer, size: Size | None) -> Iterator[Frames]:
     """Yield RGB frames [H, W, 3]; a packet that cannot be decoded is skipped, as a player does."""
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
@@ -244,16 +247,22 @@ def _decoded(path: Path, container: InputContainer, size: tuple[int, int] | None
         raise RequestError(f"{path} is damaged: {_reason(error)}. Get the file again.") from error
 
 
-def _rgb(frame: av.VideoFrame, size: tuple[int, int] | None) -> Frames:
+def _rgb(frame: av.VideoFrame, size: Size | None) -> Frames:
     """Convert to RGB, upright. Scaling comes last, so that `size` is the size of the upright picture."""
     turns = round(frame.rotation / 90) % 4
     if size is None:
         image = frame.to_ndarray(format="rgb24")
     else:
-        height, width = size if turns % 2 == 0 else size[::-1]
+        asked = size if isinstance(size, tuple) else _same_aspect(frame, size)
+        height, width = asked if turns % 2 == 0 or asked is not size else asked[::-1]
         image = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA").to_ndarray()
     pixels = np.asarray(image, np.uint8)
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _same_aspect(frame: av.VideoFrame, pixels: int) -> tuple[int, int]:
+    scale = math.sqrt(pixels / (frame.height * frame.width))
+    return max(1, round(frame.height * scale)), max(1, round(frame.width * scale))
 
 
 def _thinned(path: Path, frames: Iterator[Frames], max_frames: int | None) -> tuple[list[Frames], int]:

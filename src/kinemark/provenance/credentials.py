@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GENERATOR = "Kinemark"
 SPEC_VERSION = "2.4"
-WATERMARK_ALGORITHM = "org.kinemark.watermark.1"
+WATERMARK_ALGORITHM = "org.kinemark.watermark.2"
 """Name of the soft binding, in reverse-DNS form; not (yet) in C2PA's list, so others can read but not resolve it."""
 MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 

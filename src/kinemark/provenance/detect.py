@@ -3,8 +3,8 @@
 | signal | what is looked at | how sure |
 |---|---|---|
 | credentials | the C2PA manifest and its signature | cryptographic, until somebody strips it |
-| watermark | the id in the pixels, under this installation's key | an unmarked clip passes once in 2^32 / 8 |
-| presence | energy of the mark where the id is no longer readable | a chance is stated |
+| watermark | the id in the pixels, under this installation's key | an unmarked clip passes once in 2^34 |
+| presence | the mark that every Kinemark leaves; anybody can add it | a chance is stated |
 | fingerprint | likeness to a clip in the ledger | a hint: given footage looks like what was made of it |
 | trace | traces of the model itself | not looked for yet |
 
@@ -141,8 +141,8 @@ def verify(path: Path | str, settings: Settings | None = None) -> Verification:
 
 def _frames(path: Path) -> tuple[Frames, bool]:
     if media_kind(path) == "image":
-        return read_image(path, size=(GRID, GRID))[None], False
-    return read_video(path, size=(GRID, GRID), max_frames=READ_FRAMES).frames_THWC, True
+        return read_image(path, size=GRID * GRID)[None], False
+    return read_video(path, size=GRID * GRID, max_frames=READ_FRAMES).frames_THWC, True
 
 
 def _operators(settings: Settings) -> dict[str, str]:
@@ -194,14 +194,14 @@ def _watermark_findings(mark: WatermarkFinding | None, records: _Records, seen: 
     if mark is None:
         says = "Not looked for: this installation has no watermark key yet; its first release makes one."
         return [Finding(signal, "none", None, {"says": says}) for signal in ("watermark", "presence")]
-    chance = {"chi2": round(mark.chi2, 1), "p_value": mark.p_value}
+    chance = {"score": round(mark.score, 1), "p_value": mark.p_value}
     presence = Finding(
         "presence",
         "match" if mark.present else "none",
         None,
         chance
         | {
-            "says": f"Energy of this installation's mark is {'' if mark.present else 'not '}there; "
+            "says": f"The mark of some Kinemark is {'' if mark.present else 'not '}there; "
             f"an unmarked clip shows as much with a chance of {mark.p_value:.1g}."
         },
     )
@@ -215,7 +215,7 @@ def _watermark_findings(mark: WatermarkFinding | None, records: _Records, seen: 
     detail = content | {
         "says": says,
         "agreement": mark.agreement,
-        "orientation": mark.orientation,
+        "geometry": mark.geometry,
         "false_accept": mark.false_accept,
     }
     return [Finding("watermark", "match", id_, detail), presence]

@@ -103,7 +103,7 @@ def release(
         marked_THWC = watermark.embed(frames_THWC, int(claim.id, 16), keys.watermark_key)
         encoded = folder / "encoded.mp4"
         encode_mp4(marked_THWC, facts.fps, encoded)
-        seen = fingerprint(read_video(encoded, size=(GRID, GRID), max_frames=READ_FRAMES).frames_THWC)
+        seen = fingerprint(read_video(encoded, size=GRID * GRID, max_frames=READ_FRAMES).frames_THWC)
         signed = folder / "signed.mp4"
         _sign(encoded, signed, claim, keys)
         sha256 = _finish(signed)

@@ -1,65 +1,66 @@
-"""An invisible mark in the pixels: a 32-bit id, found again without the original and without a ledger.
+"""Two invisible marks in the pixels: one that says "some Kinemark made this", and one that says which clip it is.
 
-How it works. A spread-spectrum pattern lives in the DCT of the luma on a canonical 256 x 256 grid, whatever the size
-of the clip, in a ring of frequencies (radius 20 to 80) that codecs and scaling keep. The key deals about 4,500
-coefficients to 288 coded bits and gives each a sign (Cox et al., Secure Spread Spectrum Watermarking for Multimedia,
-1997); the code is convolutional with soft decisions. The same pattern lies on every frame, stronger where the picture
-is busy, so it does not flicker and the detector may add frames up.
+The **presence mark** is the same on every clip of every installation and can be looked for by everybody. It helps to
+find things and proves nothing: whoever reads this file can add it to anything. The **payload** is a 32-bit id under an
+operator's secret key; it is decoded blind, from the pixels and the key alone, without original and ledger.
+Both lie on the waves of `carriers`, still, on every frame, stronger where the picture is busy.
 
-What is carried: the id and a 32-bit check, a keyed hash of the id. So a wrong key, an unmarked clip or a made-up id
-passes the check once in 2^32 candidates, and whoever learns one clip's pattern can copy it but not write another id.
+`detect` looks at a clip as it is (and mirrored, and turned by quarters): milliseconds. `search` finds out how a clip
+was cropped, turned, scaled or slanted: seconds. What each calls present, an unmarked clip is with a chance of
+`PRESENCE_LIMIT`; a payload is accepted for an unmarked clip once in 2^34 words that were decoded.
 
 What it is not: proof. A mark can be removed, and copied to other footage, by somebody determined; the signature is
 the proof, and the mark finds the way back to it when the signature was stripped.
 
-Shapes: T frames, H height, W width, G grid (256), K coefficients used, M coded bits (288).
+Shapes: T frames, H height, W width, K waves, M coded bits, S salts.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from kinemark.errors import RequestError
-from kinemark.provenance import code
-from kinemark.provenance.grid import GRID, LUMA, area_matrix, dct_matrix, gaussian_matrix, linear_matrix, radius
+from kinemark.provenance import carriers, geometry
+from kinemark.provenance.carriers import BAND, CHECK_BITS, CODED_BITS, ID_BITS, PERIOD, SALT_BITS
+from kinemark.provenance.grid import LUMA, area_matrix, linear_matrix
+from kinemark.provenance.spectrum import residuals, whiten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from kinemark.data.video import Frames
+    from kinemark.provenance.geometry import Geometry
+    from kinemark.provenance.spectrum import Spectrum
 
     Array = NDArray[np.float32]
-    Coefficients = NDArray[np.float64]
+    Values = NDArray[np.float64]
 
-RING = (20.0, 80.0)
-"""Radii of the DCT coefficients that carry the mark: below is the picture itself, above is what codecs drop."""
-AXIS = 2
-"""Coefficients with an index below this are left out: horizons and poles put their energy there."""
-ID_BITS = 32
-CHECK_BITS = 32
-PRESENCE_LIMIT = 1e-9
-"""Chance under the null hypothesis below which `WatermarkFinding.present` says that some mark of this key is there."""
+PRESENCE_LIMIT: Final = 1e-5
+"""Chance under the null hypothesis, over all candidates, below which the presence mark counts as there."""
 
-MASK_FLOOR, MASK_SLOPE, MASK_EDGE, MASK_CEILING = 0.85, 1.0, 0.2, 3.5
-"""Amplitude in 8-bit steps = min(floor + slope * texture + edge * detail, ceiling): more where it hides."""
-MAX_RMS = 1.93
-"""Largest root mean square of the change to one frame, in 8-bit steps: 42.4 dB."""
+RMS: Final = 1.95
+"""Root mean square of the change to a frame's luma, in 8-bit steps: 42.3 dB."""
+MAX_FLAT: Final = 1.3
+"""Largest root mean square of the change where the picture is flat, where it would be seen first."""
+_MASK_GRID: Final = 64
+_BUSY, _BUSY_POWER = 10.0, 0.2
+"""The mark grows with (1 + variance / 10)^0.2: gently, since busy places also hide it from the detector."""
+_CHUNK: Final = 8
 
-_MASK_GRID = 64
-_CHUNK = 32
-
-# Chosen on real clips at CRF 28 and at half size, by the correlation with the true word.
-_CONTRAST_FLOOR = 0.1
-_LIMIT = 0.7
+_PARTS: Final = 16
+"""Parts of a clip for which it is said apart whether they carry the mark."""
+_DECODE_FROM: Final = CODED_BITS + 75.0
+"""Energy of the soft bits from which decoding is tried: unmarked clips stay below, over all salts."""
+_GEOMETRIES: Final = 6
+_SLANTED: Final = 2
+_SHIFTS_APART: Final = 6400
+"""Shifts of the canonical plane that are about independent for waves up to 40 a period."""
+_PART_FLOOR: Final = 2.3
+_PART_SHARE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +69,32 @@ class WatermarkFinding:
 
     Attributes:
         payload: the id, if one was decoded and its check fits; else None.
-        present: whether energy under this key is there at all, readable or not.
-        chi2: sum of squared normalised correlations over the coded bits; about M = 288 where there is no mark.
-        p_value: chance of such a chi2, or a larger one, in an unmarked clip, over all orientations tried.
+        present: whether the presence mark is there, or a payload.
+        score: the presence mark's correlation: a standard normal number where there is no mark.
+        p_value: chance of such a score, or a larger one, in an unmarked clip, over all candidates compared.
         agreement: share of coded bits that agree with the decoded word; None without payload.
-        orientation: how the clip was turned, e.g. "upright" or "mirrored"; None without payload.
-        false_accept: chance that an unmarked clip passes for having a payload (candidates tried / 2^32).
+        false_accept: chance that an unmarked clip passes for having a payload (words decoded / 2^34).
+        placement: how what is seen lies on the original; None where nothing was found.
+        spans: frames [start, stop) that carry the mark, of the frames that were looked at.
     """
 
     payload: int | None
     present: bool
-    chi2: float
+    score: float
     p_value: float
-    agreement: float | None
-    orientation: str | None
-    false_accept: float
+    agreement: float | None = None
+    false_accept: float = 0.0
+    placement: Geometry | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def geometry(self) -> str | None:
+        """How the picture was changed since it was marked, in words."""
+        return self.placement.words if self.placement else None
 
 
 def embed(frames_THWC: Frames, payload: int, key: bytes) -> Frames:
-    """Return a copy of the frames that carries `payload` (0 to 2^32 - 1) under `key`.
+    """Return a copy of the frames that carries the presence mark, and `payload` (0 to 2^32 - 1) under `key`.
 
     Raises:
         RequestError: the payload does not fit, or the frames are not uint8 [T, H, W, 3] of at least 64 x 64 pixels.
@@ -94,52 +102,79 @@ def embed(frames_THWC: Frames, payload: int, key: bytes) -> Frames:
     if not 0 <= payload < 1 << ID_BITS:
         raise RequestError(f"the payload is {payload}; it must be a whole number from 0 to 2^{ID_BITS} - 1.")
     _require_frames(frames_THWC)
-    height, width = frames_THWC.shape[1:3]
-    pattern_HW = _pattern(payload, key, height, width)
+    pattern_HW = _pattern(payload, key, *frames_THWC.shape[1:3])
     marked_THWC = np.empty_like(frames_THWC)
     for start in range(0, len(frames_THWC), _CHUNK):
         chunk = frames_THWC[start : start + _CHUNK].astype(np.float32)
-        delta_THW = pattern_HW * _mask(chunk @ LUMA)
-        rms_T = np.sqrt(np.mean(np.square(delta_THW), axis=(1, 2), keepdims=True))
-        delta_THW *= np.minimum(1.0, MAX_RMS / np.maximum(rms_T, 1e-6))
         # The same step in R, G and B moves the luma and leaves the chroma, which codecs treat worse.
-        chunk += delta_THW[..., None]
+        chunk += (pattern_HW * _strength(chunk @ LUMA))[..., None]
         np.rint(chunk, out=chunk)
         np.clip(chunk, 0, 255, out=chunk)
         marked_THWC[start : start + _CHUNK] = chunk
     return marked_THWC
 
 
-def detect(frames_THWC: Frames, key: bytes) -> WatermarkFinding:
-    """Look for a mark under `key` in frames (or one picture with T = 1) of any size, mirrored or turned by 90 degrees.
+def detect(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
+    """Look for both marks in frames (or one picture with T = 1) of any size, upright, mirrored or turned by quarters.
+
+    Without a key only the presence mark is looked for.
 
     Raises:
         RequestError: the frames are not uint8 [T, H, W, 3] of at least 64 x 64 pixels.
     """
-    _require_frames(frames_THWC)
-    spectrum_GG = _spectrum(frames_THWC)
-    carriers = _carriers(key)
-    best_chi2, candidates = 0.0, 0
-    payload, agreement, orientation = None, None, None
-    for name, turned_GG in _orientations(spectrum_GG):
-        candidates += 1
-        soft_M, chi2 = carriers.correlate(turned_GG)
-        best_chi2 = max(best_chi2, chi2)
-        payload = _read(soft_M, key)
+    seen = _Seen.of(frames_THWC)
+    best, decoded = WatermarkFinding(None, present=False, score=-math.inf, p_value=1.0), 0
+    for placement in geometry.orientations():
+        pilot_K = geometry.read(seen.spectrum, placement, carriers.pilot_waves())
+        score = geometry.pilot_score(pilot_K)
+        if score > best.score:
+            best = replace(best, score=score, placement=placement)
+        if key is not None:
+            payload_K = geometry.read(seen.spectrum, placement, carriers.payload_waves())
+            payload, agreement, words = _decode(payload_K, key)
+            decoded += words
+            if payload is not None:
+                best = replace(best, score=score, placement=placement, payload=payload, agreement=agreement)
+                break
+    return _concluded(best, seen, key, candidates=8, decoded=decoded)
+
+
+def search(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
+    """Look for both marks, however the picture was cropped, turned, scaled, mirrored or slanted since.
+
+    Sides from 62 to 155 % of the original's, turns up to 6 degrees about every quarter, other aspects up to 1:1.35.
+
+    Raises:
+        RequestError: as `detect`.
+    """
+    seen = _Seen.of(frames_THWC)
+    ranked, maps = geometry.search(seen.spectrum, keep=_GEOMETRIES)
+    picture_hw = geometry.picture(seen.spectrum, seen.residual_Phw.shape[1:])
+    slanted = [geometry.refine_slanted(picture_hw, placement) for _, placement in ranked[:_SLANTED]]
+    score, placement = max([*slanted, *ranked], key=lambda pair: pair[0])
+    best, decoded = WatermarkFinding(None, present=False, score=score, p_value=1.0, placement=placement), 0
+    waves = carriers.payload_waves()
+    readings = [(s, g, geometry.read_slanted(picture_hw, g, waves)) for s, g in slanted if key is not None]
+    readings += [(s, g, geometry.read(seen.spectrum, g, waves)) for s, g in ranked if key is not None]
+    for score, placement, payload_K in readings:
+        assert key is not None
+        payload, agreement, words = _decode(payload_K, key)
+        decoded += words
         if payload is not None:
-            word_M = 1.0 - 2.0 * _codeword(payload, key)
-            best_chi2, agreement, orientation = chi2, float(np.mean(np.sign(soft_M) == word_M)), name
+            best = replace(best, score=score, placement=placement, payload=payload, agreement=agreement)
             break
-    p_value = min(1.0, candidates * _chi2_tail(best_chi2, code.coded_length(ID_BITS + CHECK_BITS)))
-    return WatermarkFinding(
-        payload=payload,
-        present=payload is not None or p_value < PRESENCE_LIMIT,
-        chi2=best_chi2,
-        p_value=p_value,
-        agreement=agreement,
-        orientation=orientation,
-        false_accept=candidates / 2**CHECK_BITS,
-    )
+    return _concluded(best, seen, key, candidates=maps * _SHIFTS_APART, decoded=decoded)
+
+
+def wrong_key_energies(frames_THWC: Frames, key: bytes) -> tuple[Values, float, float]:
+    """The statistic that decides which words are decoded, for every salt of a key [S], with its null mean and variance.
+
+    For measuring: on an unmarked clip, or under a wrong key, the energies follow a gamma distribution of these moments.
+    """
+    spectrum_FF = _Seen.of(frames_THWC).spectrum
+    read_K = geometry.read(spectrum_FF, geometry.IDENTITY, carriers.payload_waves())
+    soft_SM, share_M = _soft(read_K, key)
+    return np.sum(soft_SM * soft_SM, axis=1), float(CODED_BITS), float(np.sum(2.0 - 2.0 * share_M))
 
 
 def _require_frames(frames_THWC: Frames) -> None:
@@ -150,140 +185,127 @@ def _require_frames(frames_THWC: Frames) -> None:
         )
 
 
-# --- payload ----------------------------------------------------------------------------------------------------------
-
-
-def _codeword(payload: int, key: bytes) -> NDArray[np.uint8]:
-    """Coded bits [M] of an id and its check."""
-    raw = payload.to_bytes(ID_BITS // 8, "big")
-    return code.encode(np.unpackbits(np.frombuffer(raw + _check(raw, key), np.uint8)))
-
-
-def _read(soft_M: Coefficients, key: bytes) -> int | None:
-    """Decode and verify; None where the check does not fit."""
-    raw = np.packbits(code.decode(soft_M)).tobytes()
-    head, tail = raw[: ID_BITS // 8], raw[ID_BITS // 8 :]
-    return int.from_bytes(head, "big") if hmac.compare_digest(tail, _check(head, key)) else None
-
-
-def _check(raw: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, b"kinemark watermark check 1" + raw, "sha256")[: CHECK_BITS // 8]
-
-
-# --- carriers ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Carriers:
-    """Which coefficients a key uses: rows and columns [K], the coded bit that each carries [K], and its sign [K]."""
-
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
-    bit: NDArray[np.int64]
-    sign: Coefficients
-
-    def correlate(self, spectrum_GG: Coefficients) -> tuple[Coefficients, float]:
-        """Soft coded bits [M], unit variance where there is no mark, and their sum of squares."""
-        value_K = spectrum_GG[self.row, self.column] * self.sign
-        length = code.coded_length(ID_BITS + CHECK_BITS)
-        energy_M = np.bincount(self.bit, value_K * value_K, length)
-        soft_M = np.bincount(self.bit, value_K, length) / np.sqrt(np.maximum(energy_M, 1e-12))
-        return soft_M, float(np.sum(soft_M * soft_M))
-
-
-@lru_cache(maxsize=8)
-def _carriers(key: bytes) -> _Carriers:
-    """Deal the ring's coefficients to coded bits and signs.
-
-    The random numbers come from SHAKE-256, not from a library's generator: a clip must be readable in ten years.
-    """
-    row, column = np.nonzero((radius(GRID) >= RING[0]) & (radius(GRID) <= RING[1]))
-    row, column = row[(row >= AXIS) & (column >= AXIS)], column[(row >= AXIS) & (column >= AXIS)]
-    stream = hashlib.shake_256(b"kinemark watermark carriers 1" + key).digest(9 * len(row))
-    order = np.argsort(np.frombuffer(stream[: 8 * len(row)], ">u8"), kind="stable")
-    sign = 1.0 - 2.0 * (np.frombuffer(stream[8 * len(row) :], np.uint8) & 1).astype(np.float64)
-    bit = np.empty(len(row), np.int64)
-    bit[order] = np.arange(len(row)) % code.coded_length(ID_BITS + CHECK_BITS)
-    return _Carriers(row=row, column=column, bit=bit, sign=sign)
+# --- marking ----------------------------------------------------------------------------------------------------------
 
 
 def _pattern(payload: int, key: bytes, height: int, width: int) -> Array:
-    """The pattern [H, W] of unit variance: the ring's cosines, evaluated at the clip's own pixel centres."""
-    carriers = _carriers(key)
-    spectrum_GG = np.zeros((GRID, GRID))
-    spectrum_GG[carriers.row, carriers.column] = carriers.sign * (1.0 - 2.0 * _codeword(payload, key)[carriers.bit])
-    used = int(RING[1]) + 1
-    pattern_HW = dct_matrix(used, height).T @ spectrum_GG[:used, :used] @ dct_matrix(used, width)
-    scaled_HW: Array = (pattern_HW / pattern_HW.std()).astype(np.float32)
-    return scaled_HW
+    """The waves of both marks at a frame's pixel centres [H, W], of unit variance."""
+    pilot, keyed = carriers.pilot_waves(), carriers.payload_waves()
+    reach = int(BAND[1])
+    wave = np.arange(-reach, reach + 1)
+    table = np.zeros((len(wave), len(wave)), np.complex128)
+    table[pilot.y + reach, pilot.x + reach] = carriers.pilot()
+    table[keyed.y + reach, keyed.x + reach] = carriers.payload_amplitudes(payload, key)
+    unit = PERIOD / math.sqrt(height * width)
+    row, column = ((np.arange(n) + 0.5 - n / 2) * unit for n in (height, width))
+    across = table @ np.exp(2j * np.pi / PERIOD * np.outer(wave, column))
+    pattern_HW = (np.exp(2j * np.pi / PERIOD * np.outer(row, wave)) @ across).real
+    return np.asarray(pattern_HW / pattern_HW.std(), np.float32)
 
 
-def _mask(luma_THW: Array) -> Array:
-    """How strong the mark may be at every pixel [T, H, W], from the detail on a grid of 64 x 64 cells.
+def _strength(luma_THW: Array) -> Array:
+    """Amplitude of the mark at every pixel [T, H, W], in 8-bit steps, from the detail on a grid of 64 x 64 cells.
 
-    Detail is a cell's deviation without that of a smooth ramp (slope^2 / 12 for each axis), so a sky's gradient counts
-    as flat. Texture is the least detail among a cell and its eight neighbours: a busy surface hides the mark, the flat
-    sides of a sharp edge hardly do.
+    Detail is a cell's variance without that of a smooth ramp (slope^2 / 12 for each axis), so a sky's gradient counts
+    as flat; the geometric mean with the eight neighbours keeps the flat sides of a sharp edge flat.
     """
     height, width = luma_THW.shape[1:]
     down_h, down_w = area_matrix(_MASK_GRID, height), area_matrix(_MASK_GRID, width).T
     mean = down_h @ luma_THW @ down_w
     slope_y, slope_x = np.gradient(mean, axis=(1, 2))
     variance = down_h @ np.square(luma_THW) @ down_w - mean * mean - (slope_y * slope_y + slope_x * slope_x) / 12
-    detail = np.sqrt(np.maximum(variance, 0))
-    around = np.pad(detail, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    rows = np.minimum(np.minimum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
-    texture = np.minimum(np.minimum(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
-    cells = np.minimum(MASK_FLOOR + MASK_SLOPE * texture + MASK_EDGE * detail, MASK_CEILING).astype(np.float32)
-    strength_THW: Array = linear_matrix(height, _MASK_GRID) @ cells @ linear_matrix(width, _MASK_GRID).T
-    return strength_THW
+    around = np.pad(np.log1p(np.maximum(variance, 0)), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3), axis=(1, 2))
+    busy = np.expm1(windows.mean(axis=(3, 4)))
+    cells = (1 + busy / _BUSY) ** _BUSY_POWER
+    loudness = RMS / np.sqrt(np.mean(np.square(cells), axis=(1, 2), keepdims=True))
+    cells = cells * np.minimum(loudness, MAX_FLAT / cells.min(axis=(1, 2), keepdims=True))
+    up_h, up_w = linear_matrix(height, _MASK_GRID), linear_matrix(width, _MASK_GRID).T
+    return np.asarray(up_h @ cells.astype(np.float32) @ up_w, np.float32)
 
 
-# --- detection --------------------------------------------------------------------------------------------------------
+# --- finding ----------------------------------------------------------------------------------------------------------
 
 
-def _spectrum(frames_THWC: Frames) -> Coefficients:
-    """Whitened DCT [G, G] of the mean residual on the canonical grid.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """A clip as the detector sees it: the residual of its parts [P, h, w], the spectrum of their sum, its frames."""
 
-    The picture is the noise here. Its smooth part is subtracted, its contrast evened out, frames are added up; then
-    every coefficient is divided by the typical size at its radius and limited, so that no single edge decides.
-    """
-    height, width = frames_THWC.shape[1:3]
-    down_h, down_w = area_matrix(GRID, height), area_matrix(GRID, width)
-    blur = gaussian_matrix(GRID, 2.0)
-    total_GG = np.zeros((GRID, GRID))
-    for frame_HWC in frames_THWC:
-        luma = down_h @ (frame_HWC @ LUMA) @ down_w.T
-        residual = luma - blur @ luma @ blur.T
-        contrast = np.sqrt(np.maximum(blur @ (residual * residual) @ blur.T, 0))
-        total_GG += residual / (contrast + np.float32(_CONTRAST_FLOOR))
-    basis = dct_matrix(GRID, GRID)
-    spectrum_GG = basis @ total_GG @ basis.T
-    return np.tanh(spectrum_GG / (_LIMIT * _typical(np.abs(spectrum_GG))))
+    residual_Phw: Array
+    spectrum: Spectrum
+    frames: int
+
+    @classmethod
+    def of(cls, frames_THWC: Frames) -> _Seen:
+        _require_frames(frames_THWC)
+        residual_Phw = residuals(frames_THWC, _PARTS)
+        return cls(residual_Phw, whiten(residual_Phw.sum(axis=0)), len(frames_THWC))
 
 
-def _typical(size_GG: Coefficients) -> Coefficients:
-    """Mean size of the coefficients in rings two indices wide, spread back over the plane."""
-    ring = (radius(GRID) / 2).astype(np.int64)
-    mean = np.bincount(ring.ravel(), size_GG.ravel()) / np.bincount(ring.ravel())
-    return np.maximum(mean, 1e-9)[ring]
+def _soft(payload_K: Spectrum, key: bytes) -> tuple[Values, Values]:
+    """Soft coded bits [S, M] for every salt, of unit variance where there is no mark; and sum v^4 / (sum v^2)^2 [M]."""
+    dealt = carriers.carriers(key)
+    value_MD = np.stack([payload_K.real, payload_K.imag], axis=1).ravel()[dealt.dims].astype(np.float32)
+    energy_M = np.maximum(np.sum(value_MD * value_MD, axis=1), 1e-12)
+    soft_SM = np.einsum("smd,md->sm", dealt.signs, value_MD, optimize=True) / np.sqrt(energy_M)
+    return soft_SM.astype(np.float64), np.sum(value_MD**4, axis=1) / energy_M**2
 
 
-def _orientations(spectrum_GG: Coefficients) -> Iterator[tuple[str, Coefficients]]:
-    """The eight ways a picture can be mirrored and turned, as they act on its DCT: signs and a transposition."""
-    odd = 1.0 - 2.0 * (np.arange(GRID) % 2)
-    for turned, base in (("", spectrum_GG), ("turned ", spectrum_GG.T)):
-        yield turned + "upright", base
-        yield turned + "mirrored", base * odd[None, :]
-        yield turned + "upside down", base * odd[:, None] * odd[None, :]
-        yield turned + "upside down and mirrored", base * odd[:, None]
+def _decode(payload_K: Spectrum, key: bytes) -> tuple[int | None, float | None, int]:
+    """The id under the likeliest salt, the share of coded bits that agree, and how many words were decoded."""
+    soft_SM, _ = _soft(payload_K, key)
+    energy_S = np.sum(soft_SM * soft_SM, axis=1)
+    salt = int(energy_S.argmax())
+    if energy_S[salt] < _DECODE_FROM:
+        return None, None, 0
+    payload = carriers.read_word(soft_SM[salt], salt, key)
+    if payload is None:
+        return None, None, 1
+    word_M = 1.0 - 2.0 * carriers.codeword(payload, key)
+    return payload, float(np.mean(np.sign(soft_SM[salt]) == word_M)), 1
 
 
-def _chi2_tail(value: float, freedom: int) -> float:
-    """P(chi2 with an even number of degrees of freedom >= value), exactly: exp(-x/2) sum of (x/2)^k / k!, k < dof/2."""
-    half = value / 2
-    if half <= 0:
-        return 1.0
-    terms = [k * math.log(half) - half - math.lgamma(k + 1) for k in range(freedom // 2)]
-    peak = max(terms)
-    return min(1.0, math.exp(peak) * sum(math.exp(term - peak) for term in terms))
+def _concluded(
+    found: WatermarkFinding, seen: _Seen, key: bytes | None, *, candidates: int, decoded: int
+) -> WatermarkFinding:
+    """Say how sure it is, and in which parts of the clip the mark lies."""
+    p_value = min(1.0, candidates * 0.5 * math.erfc(found.score / math.sqrt(2)))
+    present = found.payload is not None or p_value < PRESENCE_LIMIT
+    return replace(
+        found,
+        present=present,
+        p_value=p_value,
+        false_accept=decoded / 2 ** (CHECK_BITS + SALT_BITS),
+        placement=found.placement if present else None,
+        spans=_spans(found, seen, key) if present else (),
+    )
+
+
+def _spans(found: WatermarkFinding, seen: _Seen, key: bytes | None) -> tuple[tuple[int, int], ...]:
+    """Runs of parts in which the mark that was found is there, as frames [start, stop)."""
+    scores = _part_scores(found, seen, key)
+    marked = scores > max(_PART_FLOOR, _PART_SHARE * float(np.percentile(scores, 75)))
+    # A single part between two marked ones is noise rather than a cut.
+    marked[1:-1] |= marked[:-2] & marked[2:]
+    count, parts = seen.frames, len(scores)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(int), [0]])))
+    starts = [-(-edge * count // parts) for edge in edges.tolist()]
+    return tuple(zip(starts[0::2], starts[1::2], strict=True))
+
+
+def _part_scores(found: WatermarkFinding, seen: _Seen, key: bytes | None) -> Values:
+    """Correlation of each part with the mark that was found [P]: standard normal where it is not there."""
+    assert found.placement is not None
+    sought = [(carriers.pilot_waves(), carriers.pilot())]
+    if found.payload is not None and key is not None:
+        sought.append((carriers.payload_waves(), carriers.payload_amplitudes(found.payload, key)))
+    score_P, energy_P = np.zeros(len(seen.residual_Phw)), np.zeros(len(seen.residual_Phw))
+    total_hw = seen.residual_Phw.sum(axis=0)
+    for waves, amplitude_K in sought:
+        gain_K = 1 / np.maximum(np.abs(geometry.read_slanted(total_hw, found.placement, waves)), 1e-6)
+        for part, residual_hw in enumerate(seen.residual_Phw):
+            value_K = geometry.read_slanted(residual_hw, found.placement, waves) * gain_K
+            value_K /= np.maximum(1.0, np.abs(value_K) * len(seen.residual_Phw) / 3)
+            score_P[part] += float(np.sum((value_K * amplitude_K.conj()).real))
+            energy_P[part] += float(np.sum(np.abs(value_K) ** 2))
+    return score_P / np.sqrt(np.maximum(energy_P, 1e-12))
