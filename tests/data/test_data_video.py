@@ -10,7 +10,7 @@ from kinemark.data.video import Mp4Writer, encode_mp4, media_kind, read_image, r
 from kinemark.errors import FailureError, RequestError
 
 
-def gradient(frames=6, height=64, width=96):
+def gradient(frames=6, height=64, width=128):
     y, x = np.mgrid[0:height, 0:width]
     clip = [np.stack([(x * 2 + 5 * t) % 200 + 20, y * 2 + 40, np.full_like(x, 90 + 4 * t)], -1) for t in range(frames)]
     return np.stack(clip).astype(np.uint8)
@@ -43,7 +43,7 @@ def clip(tmp_path):
 
 def test_what_is_written_is_read_back(clip):
     video = read_video(clip)
-    assert video.frames_THWC.shape == (6, 64, 96, 3)
+    assert video.frames_THWC.shape == (6, 64, 128, 3)
     assert video.frames_THWC.dtype == np.uint8
     assert video.fps == 8
     assert np.abs(video.frames_THWC.astype(int) - gradient()).mean() < 3
@@ -73,7 +73,7 @@ def test_the_same_frames_give_the_same_bytes(clip, tmp_path):
 
 
 def test_piece_by_piece_is_the_same_as_at_once(clip, tmp_path):
-    with Mp4Writer(tmp_path / "pieces.mp4", fps=8, size=(64, 96)) as writer:
+    with Mp4Writer(tmp_path / "pieces.mp4", fps=8, size=(64, 128)) as writer:
         writer.write(gradient()[:2])
         writer.write(gradient()[2:])
     assert (tmp_path / "pieces.mp4").read_bytes() == clip.read_bytes()
@@ -87,14 +87,14 @@ def test_frame_rates(tmp_path, fps):
 
 def test_one_frame(tmp_path):
     encode_mp4(gradient(frames=1), 8, tmp_path / "one.mp4")
-    assert read_video(tmp_path / "one.mp4").frames_THWC.shape == (1, 64, 96, 3)
+    assert read_video(tmp_path / "one.mp4").frames_THWC.shape == (1, 64, 128, 3)
 
 
 def test_scaling_while_reading_averages(clip):
-    small = read_video(clip, size=(32, 48)).frames_THWC.astype(float)
+    small = read_video(clip, size=(32, 64)).frames_THWC.astype(float)
     full = read_video(clip).frames_THWC.astype(float)
-    mean = full.reshape(6, 32, 2, 48, 2, 3).mean(axis=(2, 4))
-    assert small.shape == (6, 32, 48, 3)
+    mean = full.reshape(6, 32, 2, 64, 2, 3).mean(axis=(2, 4))
+    assert small.shape == (6, 32, 64, 3)
     assert np.abs(small - mean).mean() < 4
 
 
@@ -137,7 +137,7 @@ import numpy as np
 from kinemark.data.video import encode_mp4
 from kinemark.errors import FailureError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
-frames = np.random.default_rng(0).integers(0, 256, (9, 64, 96, 3), dtype=np.uint8)
+frames = np.random.default_rng(0).integers(0, 256, (9, 64, 128, 3), dtype=np.uint8)
 try:
     encode_mp4(frames, 8, sys.argv[1])
 except FailureError as error:
