@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from kinemark.cli import check, evaluate, generate, info, train, verify
+from kinemark.cli import check, evaluate, generate, info, robustness, train, verify
 
 # Plain help: rich's would take longer to import than the rest of a `--help` takes.
 app: Final = typer.Typer(
@@ -22,4 +22,5 @@ app.command(name="verify")(verify.verify)
 app.command(name="check")(check.check)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="train")(train.train)
+app.command(name="robustness")(robustness.robustness)
 app.command(name="info")(info.info)

@@ -4,9 +4,9 @@ Both marks are sums of plane waves on one plane, the *canonical plane*: its orig
 unit is chosen so that the frame's area is 256 x 256, whatever its size and aspect. The waves repeat every 256 units, so
 cropping and moving the picture is a shift of the waves, and a shift costs a detector no more than a Fourier transform.
 
-One wave in five belongs to the **pilot**: the same on every clip of every installation, with signs that follow from a
+One wave in four belongs to the **pilot**: the same on every clip of every installation, with signs that follow from a
 published constant. It says "some Kinemark made this" and shows how the picture was cropped, turned and scaled. The
-others carry the **payload**: 256 coded bits (`code`) of an id and its check, each on about 13 waves, whose signs follow
+others carry the **payload**: 256 coded bits (`code`) of an id and its check, each on about 12 waves; the signs follow
 from the operator's key and from one of 1,024 salts. The salt follows from the id, so clips of different ids have unlike
 patterns and an average over many clips leaves none; the detector needs no list of ids, it tries all salts.
 
@@ -36,7 +36,7 @@ PERIOD: Final = 256
 """Units of the canonical plane after which the waves repeat; also the square root of the frame's area."""
 BAND: Final = (14.0, 40.0)
 """Radii of the wave vectors, in waves per period: slower ones drown in the picture, faster ones die in codecs."""
-PILOT_SHARE: Final = 5
+PILOT_SHARE: Final = 4
 """One wave in so many belongs to the pilot."""
 ID_BITS: Final = 32
 CHECK_BITS: Final = 24

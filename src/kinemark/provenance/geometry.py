@@ -247,9 +247,7 @@ def _maps() -> tuple[Matrix, ...]:
 
 
 def _turned(quarters: list[Matrix]) -> Matrix:
-    return np.stack(
-        [scale * _rotation(angle) @ quarter for quarter in quarters for angle in TURNS for scale in SCALES]
-    )
+    return np.stack([scale * _rotation(angle) @ quarter for quarter in quarters for angle in TURNS for scale in SCALES])
 
 
 def _rotation(angle: float) -> Matrix:

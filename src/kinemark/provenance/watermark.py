@@ -55,8 +55,8 @@ _PARTS: Final = 16
 """Parts of a clip for which it is said apart whether they carry the mark."""
 _DECODE_FROM: Final = CODED_BITS + 75.0
 """Energy of the soft bits from which decoding is tried: unmarked clips stay below, over all salts."""
-_GEOMETRIES: Final = 6
-_SLANTED: Final = 2
+_GEOMETRIES: Final = 16
+_SLANTED: Final = 5
 _SHIFTS_APART: Final = 6400
 """Shifts of the canonical plane that are about independent for waves up to 40 a period."""
 _PART_FLOOR: Final = 2.3
