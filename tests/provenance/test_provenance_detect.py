@@ -10,7 +10,8 @@ from provenance_clips import FACTS, FPS, ball, decision, sunset, texture
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import FailureError, RequestError
 from kinemark.provenance import watermark
-from kinemark.provenance.detect import FINGERPRINT_MATCH, verify
+from kinemark.provenance.detect import verify
+from kinemark.provenance.findings import FINGERPRINT_MATCH
 from kinemark.provenance.keys import load_keys
 from kinemark.provenance.release import release
 from kinemark.settings import Settings
@@ -52,8 +53,12 @@ def test_a_file_as_it_was_released(released_once):
         "presence": "match",
         "fingerprint": "match",
         "trace": "none",
+        "other": "none",
     }
-    assert "confirmed" in detail(found, "watermark")["content"]
+    assert "confirmed by the ledger" in detail(found, "watermark")["says"]
+    assert detail(found, "watermark")["stage"] == "quick"
+    [(start, stop, content, _)] = detail(found, "watermark")["spans"]
+    assert (start, stop, content) == (0, pytest.approx(9 / FPS, abs=0.01), "confirmed")
     assert released.id in found.summary
 
 
@@ -82,7 +87,8 @@ def test_encoded_again_the_mark_and_the_fingerprint_still_know(released_once, tm
     encode_mp4(read_video(released.path).frames_THWC, FPS, tmp_path / "again.mp4", crf=28)
     found = verify(tmp_path / "again.mp4", settings)
     assert (found.made_by, found.id) == ("this_installation", released.id)
-    assert verdicts(found) | {"trace": "none"} == {
+    assert verdicts(found) | {"trace": "none", "other": "none"} == {
+        "other": "none",
         "credentials": "none",
         "watermark": "match",
         "presence": "match",
@@ -107,7 +113,7 @@ def test_the_mark_is_read_without_a_ledger(released_once, tmp_path):
     remux(released.path, tmp_path / "stripped.mp4")
     found = verify(tmp_path / "stripped.mp4", Settings(home=tmp_path / "keys_only"))
     assert (found.made_by, found.id) == ("this_installation", released.id)
-    assert "no entry" in detail(found, "watermark")["content"]
+    assert "content unconfirmed" in detail(found, "watermark")["says"]
 
 
 def test_elsewhere_it_is_an_unknown_installation(released_once, empty):
@@ -136,6 +142,7 @@ def test_an_unmarked_clip_is_not_recognised_and_the_answer_says_what_that_means(
     found = verify(tmp_path / "other.mp4", released_once[0])
     assert (found.recognised, found.made_by, found.id) == (False, None, None)
     assert set(verdicts(found).values()) == {"none"}
+    assert "were searched" in detail(found, "watermark")["says"]
     assert "does not mean that a camera made it" in found.summary
 
 
@@ -148,12 +155,49 @@ def test_likeness_alone_does_not_make_it_ours(released_once, tmp_path):
     assert (found.recognised, found.made_by) == (False, None)
 
 
-def test_a_mark_on_other_footage_is_shown_as_unconfirmed(released_once, tmp_path):
+def test_a_mark_on_other_footage_is_forged_and_counts_for_nothing(released_once, tmp_path):
     settings, released = released_once
     key = load_keys(settings.keys_dir).watermark_key
-    encode_mp4(watermark.embed(texture(frames=9), int(released.id, 16), key), FPS, tmp_path / "forged.mp4")
+    other = sunset(frames=9, height=160)
+    encode_mp4(watermark.embed(other, int(released.id, 16), key), FPS, tmp_path / "forged.mp4")
     found = verify(tmp_path / "forged.mp4", settings)
-    assert "not confirmed" in detail(found, "watermark")["content"]
+    assert verdicts(found)["watermark"] == "forged"
+    assert found.forged
+    assert (found.made_by, found.recognised) == (None, False)
+    assert "copied the mark" in found.summary
+
+
+@pytest.mark.slow
+def test_a_cropped_and_mirrored_copy_is_found_and_confirmed(released_once, tmp_path):
+    settings, released = released_once
+    cut = read_video(released.path).frames_THWC[:, 10:150, 16:240][:, :, ::-1]
+    encode_mp4(np.ascontiguousarray(cut), FPS, tmp_path / "cut.mp4", crf=23)
+    assert verify(tmp_path / "cut.mp4", settings, quick=True).made_by is None
+    found = verify(tmp_path / "cut.mp4", settings)
+    assert (found.made_by, found.id) == ("this_installation", released.id)
+    assert detail(found, "watermark")["stage"] == "search"
+    assert "mirrored" in detail(found, "watermark")["geometry"]
+    assert {content for _, _, content, _ in detail(found, "watermark")["spans"]} == {"confirmed"}
+
+
+def test_in_a_splice_only_our_part_is_ours(released_once, tmp_path):
+    settings, released = released_once
+    ours = read_video(released.path).frames_THWC
+    foreign = texture(frames=12, height=160, width=256)
+    encode_mp4(np.concatenate([foreign, ours, ours[::-1]]), FPS, tmp_path / "mixed.mp4", crf=20)
+    found = verify(tmp_path / "mixed.mp4", settings)
+    assert found.id == released.id
+    spans = detail(found, "watermark")["spans"]
+    assert spans[0][0] == pytest.approx(12 / FPS, abs=0.4)
+    assert spans[-1][1] == pytest.approx(30 / FPS, abs=0.01)
+
+
+def test_presence_is_seen_without_any_key_and_proves_nothing(released_once, empty, tmp_path):
+    remux(released_once[1].path, tmp_path / "stripped.mp4")
+    found = verify(tmp_path / "stripped.mp4", empty)
+    assert verdicts(found)["presence"] == "match"
+    assert "no proof" in detail(found, "presence")["says"]
+    assert found.made_by is None
 
 
 def test_a_picture_taken_from_a_clip(released_once, tmp_path):
@@ -271,7 +315,7 @@ def test_random_damage_never_gives_a_traceback(released_once, tmp_path, seed):
     content[where] = rng.integers(0, 256, 20)
     (tmp_path / "fuzzed.mp4").write_bytes(content.tobytes())
     try:
-        found = verify(tmp_path / "fuzzed.mp4", settings)
+        found = verify(tmp_path / "fuzzed.mp4", settings, quick=True)
     except RequestError:
         return
     assert verdicts(found)["credentials"] in {"invalid", "none"}

@@ -82,7 +82,7 @@ def robustness(
 
 def _measure(suite: Suite, name: str, clips: Path | None, rows: str | None, jobs: int, *, peers: bool) -> Report:
     from kinemark.provenance.robustness import measure
-    from kinemark.provenance.robustness.peers import DwtDct
+    from kinemark.provenance.robustness.peers import INVISIBLE
     from kinemark.provenance.robustness.report import Report
     from kinemark.provenance.robustness.table import ROWS
 
@@ -90,7 +90,7 @@ def _measure(suite: Suite, name: str, clips: Path | None, rows: str | None, jobs
     if not chosen:
         raise RequestError(f"no row's name contains {rows!r}; they are: {'; '.join(row.name for row in ROWS)}")
     own = measure.Kinemark()
-    methods: list[Method] = [own, DwtDct()] if peers else [own]
+    methods: list[Method] = [own, *INVISIBLE] if peers else [own]
     report = Report(
         {"date": dt.datetime.now(dt.UTC).date().isoformat(), "kinemark": version("kinemark"), "suite": name}
     )

@@ -6,6 +6,7 @@ Used to measure what marks survive. The second and last place, beside `data.vide
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
@@ -65,6 +66,9 @@ def transcode(frames_THWC: Frames, fps: float, codec: Codec, quality: float) -> 
             output.mux(stream.encode(None))
     except av.error.EncoderNotFoundError as error:
         raise FailureError(f"this FFmpeg has no encoder {codec.encoder}; install a build of PyAV that does.") from error
+    if codec is AV1 and hasattr(os, "sched_setscheduler"):
+        # SVT-AV1 leaves the calling thread with real-time priority where it may: everything else would starve.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     memory.seek(0)
     full = codec.pixel_format.startswith("yuvj")
     with av.open(memory, "r") as source:

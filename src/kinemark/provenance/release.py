@@ -31,6 +31,7 @@ from kinemark.provenance.fingerprint import fingerprint
 from kinemark.provenance.grid import GRID
 from kinemark.provenance.keys import require_keys
 from kinemark.provenance.ledger import Ledger
+from kinemark.provenance.likeness import describe
 from kinemark.safety.decision import Decision, digest_frames
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def release(
         marked_THWC = watermark.embed(frames_THWC, int(claim.id, 16), keys.watermark_key)
         encoded = folder / "encoded.mp4"
         encode_mp4(marked_THWC, facts.fps, encoded)
-        seen = fingerprint(read_video(encoded, size=GRID * GRID, max_frames=READ_FRAMES).frames_THWC)
+        shown_THWC = read_video(encoded, size=GRID * GRID, max_frames=READ_FRAMES).frames_THWC
+        seen = fingerprint(shown_THWC)
         signed = folder / "signed.mp4"
         _sign(encoded, signed, claim, keys)
         sha256 = _finish(signed)
@@ -118,6 +120,7 @@ def release(
             "policy_digest": decision.policy_digest,
             "file_sha256": sha256,
             "frame_hashes": seen.frames.hex(),
+            "likeness": describe(shown_THWC).hex(),
             "watermark": WATERMARK_ALGORITHM,
         }
         entry = ledger.append("release", claim.id, body, fingerprint=seen.clip, prompt=facts.prompt)

@@ -1,6 +1,6 @@
 """Other open watermarks behind the same two functions, so that they can be measured in the same run.
 
-`dwt_dct` needs `pip install kinemark[robustness]`. VideoSeal and TrustMark need their weights, which their own packages
+`INVISIBLE` needs `pip install kinemark[robustness]`. VideoSeal and TrustMark need their weights, which their packages
 download: install `videoseal` or `trustmark` first.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -25,27 +25,35 @@ BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class DwtDct:
-    """`invisible-watermark`'s DwtDct, 32 bits on every frame at its default strength; the frames' bits are averaged.
+class Invisible:
+    """A method of `invisible-watermark`: 32 bits on every frame at its default strength; the frames' bits are averaged.
 
     It has no check: what it reads counts as an id only if it is the right one, and it never says that there is none.
     """
 
-    name: str = "invisible-watermark DwtDct"
+    method: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in the tables."""
+        return f"invisible-watermark {self.method}"
 
     def embed(self, frames_THWC: Frames, payload: int) -> Frames:
         """Mark every frame."""
         encoder = _module("imwatermark", "kinemark[robustness]").WatermarkEncoder()
         encoder.set_watermark("bits", _bits(payload).tolist())
-        return np.stack([encoder.encode(frame[..., ::-1], "dwtDct")[..., ::-1] for frame in frames_THWC])
+        return np.stack([encoder.encode(frame[..., ::-1], self.method)[..., ::-1] for frame in frames_THWC])
 
     def read(self, frames_THWC: Frames) -> Outcome:
         """The bits of all frames, averaged; pictures below 256 x 256 cannot be read by it."""
         if frames_THWC.shape[1] * frames_THWC.shape[2] < 256 * 256:
             return Outcome(None, present=False)
         decoder = _module("imwatermark", "kinemark[robustness]").WatermarkDecoder("bits", BITS)
-        read = [decoder.decode(np.ascontiguousarray(frame[..., ::-1]), "dwtDct") for frame in frames_THWC]
+        read = [decoder.decode(np.ascontiguousarray(frame[..., ::-1]), self.method) for frame in frames_THWC]
         return Outcome(_number(np.mean(np.asarray(read, float), axis=0) > 0.5), present=True)
+
+
+INVISIBLE: Final = (Invisible("dwtDct"), Invisible("dwtDctSvd"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,181 @@
+"""A report on one file that can be kept and checked: one offline HTML page, signed by the installation that looked.
+
+The page carries the findings twice: for people, and as JSON with a signature (ECDSA P-256 over its bytes, by the key
+that also signs files) and the certificates of the signer. `check_report` reads the JSON back, checks the signature and
+that the page is exactly the one that the JSON makes, so an edit of either is seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import html
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from kinemark.errors import RequestError
+from kinemark.provenance.findings import FINGERPRINT_HINT
+from kinemark.provenance.other_makers import UNREADABLE
+from kinemark.provenance.watermark import PRESENCE_LIMIT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kinemark.provenance.detect import Verification
+    from kinemark.provenance.keys import Keys
+
+_OPEN: Final = '<script type="application/json" id="evidence">'
+_CLOSE: Final = "</script>"
+MAX_REPORT: Final = 4 << 20
+"""Bytes of the largest report that is read."""
+
+NOT_TESTED: Final = (
+    UNREADABLE,
+    "Sound was not examined.",
+    "Whether what is shown is true was not examined: a genuine recording can mislead, a made one can be honest.",
+)
+ERROR_RATES: Final = {
+    "credentials": "A signature that fits cannot be made without the key; removing it is easy.",
+    "watermark": "An unmarked clip passes for having an id once in 2^34 words that are read; a search reads up to 21.",
+    "presence": f"An unmarked clip shows as much with a chance of {PRESENCE_LIMIT:g} a stage; anybody can add it.",
+    "fingerprint": f"Likeness up to {FINGERPRINT_HINT} of 256 bits is shown; clips of the same prompt can be as alike.",
+}
+
+_STYLE: Final = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
+    "h1{font-size:1.4rem}h2{font-size:1.05rem;margin:1.6rem 0 .3rem}table{border-collapse:collapse;width:100%}"
+    "td,th{border:1px solid #ccc;padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}"
+    "th{width:11rem;background:#f4f4f4;font-weight:600}.answer{font-size:1.1rem;padding:.8rem;background:#f4f4f4}"
+    "code{overflow-wrap:anywhere}small{color:#555}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a report says of itself: whether its signature fits, who signed it (SHA-256 of the root), its content."""
+
+    intact: bool
+    signer: str
+    content: dict[str, Any]
+
+
+def report(verification: Verification, keys: Keys, now: dt.datetime | None = None) -> str:
+    """The page about one verification, signed with this installation's key."""
+    path = verification.path
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    content = {
+        "file": {"name": path.name, "bytes": path.stat().st_size, "sha256": digest},
+        "tool": f"kinemark {version('kinemark')}",
+        "time": (now or dt.datetime.now(dt.UTC)).isoformat(timespec="seconds"),
+        "question": "Did Kinemark make this?",
+        "answer": verification.to_dict(),
+        "error_rates": ERROR_RATES,
+        "not_tested": list(NOT_TESTED),
+        "again": f"kinemark verify {path.name}",
+    }
+    text = _canonical(content)
+    signature = keys.signer_key.sign(text.encode(), ec.ECDSA(hashes.SHA256()))
+    sealed = {"signature": base64.b64encode(signature).decode(), "certificates": keys.chain_pem}
+    return _page(json.loads(text), sealed)
+
+
+def check_report(path: Path) -> Checked:
+    """Read a report back and check that it is as it was signed.
+
+    Raises:
+        RequestError: the file is not such a report.
+    """
+    if path.stat().st_size > MAX_REPORT:
+        raise RequestError(f"{path} has {path.stat().st_size} bytes; a report has at most {MAX_REPORT}.")
+    page = path.read_text("utf-8", "replace")
+    start = page.find(_OPEN)
+    stop = page.find(_CLOSE, start)
+    try:
+        sealed = json.loads(page[start + len(_OPEN) : stop].replace("\\u003c", "<")) if start >= 0 else {}
+        content, seal = sealed["content"], sealed["seal"]
+        signer, root = x509.load_pem_x509_certificates(seal["certificates"].encode())
+        signature = base64.b64decode(seal["signature"], validate=True)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RequestError(
+            f"{path} is not a report that kinemark verify --report made, or it is damaged ({type(error).__name__})."
+        ) from error
+    return Checked(
+        intact=_fits(signer, root, signature, _canonical(content)) and page == _page(content, seal),
+        signer=root.fingerprint(hashes.SHA256()).hex(),
+        content=content,
+    )
+
+
+def _fits(signer: x509.Certificate, root: x509.Certificate, signature: bytes, text: str) -> bool:
+    key = signer.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        return False
+    try:
+        signer.verify_directly_issued_by(root)
+        key.verify(signature, text.encode(), ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _canonical(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def _page(content: dict[str, Any], seal: dict[str, str]) -> str:
+    answer, file = content["answer"], content["file"]
+    rows = {
+        "File": file["name"],
+        "SHA-256": file["sha256"],
+        "Bytes": f"{file['bytes']:,}",
+        "Looked at": content["time"],
+        "With": content["tool"],
+        "Again": content["again"],
+    }
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
+        f"<title>Evidence: {_text(file['name'])}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>{_text(content['question'])}</h1>",
+        f'<p class="answer">{_text(answer["summary"])}</p>',
+        _table(rows),
+        *(_section(finding, content["error_rates"]) for finding in answer["findings"]),
+        "<h2>Not tested</h2><ul>",
+        *(f"<li>{_text(line)}</li>" for line in content["not_tested"]),
+        "</ul><h2>Who says so</h2>",
+        "<p>The installation that made this page signed its content: <code>kinemark verify</code> checks it.</p>",
+        # A closing tag inside a string would end the element early.
+        _OPEN + _canonical({"content": content, "seal": seal}).replace("<", "\\u003c") + _CLOSE,
+        "</body></html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _section(finding: dict[str, Any], error_rates: dict[str, str]) -> str:
+    detail = {name: value for name, value in finding["detail"].items() if name != "says"}
+    rows = {name.replace("_", " "): value for name, value in detail.items() if value not in (None, [], "")}
+    rate = error_rates.get(finding["signal"])
+    head = f"<h2>{_text(finding['signal'])}: {_text(finding['verdict'])}</h2>"
+    return (
+        f"{head}<p>{_text(finding['detail'].get('says', ''))}</p>"
+        + (f"<p><small>{_text(rate)}</small></p>" if rate else "")
+        + (_table(rows) if rows else "")
+    )
+
+
+def _table(rows: dict[str, Any]) -> str:
+    cells = (f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows.items())
+    return f"<table>{''.join(cells)}</table>"
+
+
+def _text(value: object) -> str:
+    return html.escape(value if isinstance(value, str) else json.dumps(value))

@@ -1,0 +1,180 @@
+"""What each signal says, in words: from what was read to the findings that `verify` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from kinemark.provenance.credentials import GENERATOR
+from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED
+from kinemark.provenance.other_makers import UNREADABLE
+from kinemark.provenance.watermark import PRESENCE_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kinemark.provenance.credentials import Credentials
+    from kinemark.provenance.ledger import Entry
+    from kinemark.provenance.other_makers import OtherMark
+    from kinemark.provenance.watermark import WatermarkFinding
+
+Signal = Literal["credentials", "watermark", "presence", "fingerprint", "trace", "other"]
+Verdict = Literal["match", "none", "invalid", "forged", "hint"]
+Stage = Literal["quick", "search"]
+Content = Literal["confirmed", "unconfirmed", "contradicted"]
+
+THIS: Final = "this_installation"
+FINGERPRINT_MATCH: Final = 24
+"""Differing bits, of 256, up to which a fingerprint is called a match."""
+FINGERPRINT_HINT: Final = 48
+"""Differing bits up to which it is called a hint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one signal says: `id` is the clip's id as far as the signal knows it; `detail` has `says`, in words."""
+
+    signal: Signal
+    verdict: Verdict
+    id: str | None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedSpan:
+    """Seconds `start` to `stop` that carry the mark, and what the ledger says of the picture there."""
+
+    start: float
+    stop: float
+    content: Content
+    agreement: float | None
+
+
+def is_forged(spans: Sequence[MarkedSpan]) -> bool:
+    """Whether the picture contradicts the ledger wherever the mark lies."""
+    return bool(spans) and all(span.content == "contradicted" for span in spans)
+
+
+def credentials_finding(found: Credentials, *, same_bytes: bool) -> Finding:
+    """The manifest and its signature."""
+    detail: dict[str, Any] = {"state": found.state, "codes": list(found.codes), "manifest": found.label}
+    own = found.generator == GENERATOR
+    match found.state:
+        case "trusted":
+            says = f"Signed, unchanged since, and the key belongs to {found.root}."
+            return Finding("credentials", "match", found.id, detail | {"says": says, "signer": found.root})
+        case "expired" if same_bytes:
+            says = "Signed here; the certificate has run out since, but the ledger holds exactly this file."
+            return Finding("credentials", "match", found.id, detail | {"says": says, "signer": THIS})
+        case "expired" if own:
+            says = "Unchanged since it was signed, but the certificate has run out and no time stamp tells when."
+            return Finding("credentials", "hint", found.id, detail | {"says": says})
+        case "valid" if own:
+            says = "Unchanged since it was signed, by a key that is not known here: no proof of where it comes from."
+            return Finding("credentials", "hint", found.id, detail | {"says": says})
+        case "invalid" if own or found.generator is None:
+            says = "The file carries a signature that does not fit: it was changed after signing, or is damaged."
+            return Finding("credentials", "invalid", found.id, detail | {"says": says})
+        case _:
+            says = "No credentials of Kinemark. Most platforms remove them on upload."
+            return Finding("credentials", "none", None, detail | {"says": says})
+
+
+def watermark_finding(
+    mark: WatermarkFinding, stage: Stage, spans: Sequence[MarkedSpan], *, keyed: bool, searched: bool
+) -> Finding:
+    """The payload under this installation's key."""
+    detail: dict[str, Any] = {"stage": stage, "false_accept": mark.false_accept}
+    if not keyed:
+        says = "Not looked for: this installation has no watermark key yet; its first release makes one."
+        return Finding("watermark", "none", None, detail | {"says": says})
+    if mark.payload is None:
+        how = (
+            "Cropped and turned copies were searched, too." if searched else "Cropped and turned copies: not searched."
+        )
+        says = f"No readable id. {how} Strong compression or removal can destroy it."
+        return Finding("watermark", "none", None, detail | {"says": says})
+    id_ = f"{mark.payload:08x}"
+    detail |= {
+        "agreement": mark.agreement,
+        "geometry": mark.geometry,
+        "spans": [[span.start, span.stop, span.content, span.agreement] for span in spans],
+        "confirmed_from": CONFIRMED,
+        "contradicted_up_to": CONTRADICTED,
+    }
+    where = ", ".join(f"{span.start:.1f}-{span.stop:.1f} s ({_CONTENT[span.content]})" for span in spans)
+    says = f"The pixels carry id {id_} under this installation's key: {where or 'a single picture'}; {mark.geometry}."
+    if is_forged(spans):
+        says += " But what is seen there is not the clip that was released under this id: the mark was put onto it."
+        return Finding("watermark", "forged", id_, detail | {"says": says})
+    return Finding("watermark", "match", id_, detail | {"says": says})
+
+
+_CONTENT: Final = {
+    "confirmed": "the picture is confirmed by the ledger",
+    "unconfirmed": "mark present, content unconfirmed",
+    "contradicted": "the picture contradicts the ledger",
+}
+
+
+def presence_finding(mark: WatermarkFinding, stage: Stage, seconds: Sequence[tuple[float, float]]) -> Finding:
+    """The mark that every Kinemark leaves."""
+    chance = f"an unmarked clip shows as much with a chance of {mark.p_value:.1g}"
+    says = (
+        f"The mark of some Kinemark is there ({mark.geometry}); {chance}. Anybody can add it: no proof."
+        if mark.present
+        else f"The mark that every Kinemark leaves is not there; {chance}."
+    )
+    detail = {
+        "says": says,
+        "stage": stage,
+        "score": round(mark.score, 1),
+        "p_value": mark.p_value,
+        "limit": PRESENCE_LIMIT,
+        "spans": [list(span) for span in seconds],
+    }
+    return Finding("presence", "match" if mark.present else "none", None, detail)
+
+
+def fingerprint_finding(nearest: tuple[Entry, int] | None, *, is_video: bool) -> Finding:
+    """Likeness to the clips of the ledger."""
+    if not is_video:
+        says = "Not looked for: a single picture has no clip fingerprint."
+        return Finding("fingerprint", "none", None, {"says": says})
+    if nearest is None:
+        return Finding("fingerprint", "none", None, {"says": "The ledger here holds no clip to compare with."})
+    entry, bits = nearest
+    detail = {"distance": bits, "of": 256, "match_up_to": FINGERPRINT_MATCH, "hint_up_to": FINGERPRINT_HINT}
+    if bits > FINGERPRINT_HINT:
+        says = "It does not look like any clip in the ledger here."
+        return Finding("fingerprint", "none", None, detail | {"says": says})
+    verdict: Verdict = "match" if bits <= FINGERPRINT_MATCH else "hint"
+    says = f"It looks like clip {entry.id} of the ledger here. Likeness alone is no proof that it was made here."
+    return Finding("fingerprint", verdict, entry.id, detail | {"says": says})
+
+
+TRACE: Final = Finding(
+    "trace", "none", None, {"says": "Not looked for: this version knows no trace of its models.", "looked": False}
+)
+
+
+def other_findings(credentials: Credentials, marks: Sequence[OtherMark]) -> list[Finding]:
+    """Marks of other makers: shown as what they are, neither trusted nor counted."""
+    found = []
+    if credentials.generator not in {None, GENERATOR}:
+        says = f"It carries Content Credentials of another maker ({credentials.generator}, {credentials.state} here)."
+        found.append(Finding("other", "hint", None, {"says": says, "state": credentials.state, "standard": "C2PA"}))
+    if credentials.generator != GENERATOR:
+        found += [
+            Finding(
+                "other",
+                "hint",
+                None,
+                {"says": f"{mark.standard} says: {mark.says}. Anybody can write that.", "standard": mark.standard},
+            )
+            for mark in marks
+        ]
+    if not found:
+        says = f"No other maker's mark that can be read here. {UNREADABLE}"
+        return [Finding("other", "none", None, {"says": says})]
+    return found
