@@ -171,6 +171,8 @@ def test_a_model_refuses_what_it_was_not_trained_for(model, verb):
 def test_knowns_of_a_size_off_the_grid_are_kept(model):
     video_TCHW = pixels(4, (140, 150))
     made = generate(Timeline.extend(video_TCHW, PROMPT, after=3, fps=8), model=model, seed=1, steps=1)
+    assert made.given[0].start == 0
+    assert made.given[0].how == "kept"
     assert np.array_equal(made.frames_THWC[:4], as_bytes(video_TCHW))
 
 
@@ -282,3 +284,9 @@ def test_public_names_are_there():
         assert name in dir(kinemark)
     with pytest.raises(AttributeError, match="no attribute 'sora'"):
         kinemark.sora  # noqa: B018
+
+
+def test_a_timeline_that_generates_nothing_is_refused(model):
+    # Its file would say of real footage that a model made it.
+    with pytest.raises(RequestError, match="nothing would be generated"):
+        generate(Timeline.extend(pixels(5), PROMPT, fps=8), model=model, seed=1, steps=1)

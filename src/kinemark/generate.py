@@ -27,6 +27,7 @@ from kinemark.model.load import Model, load_model
 from kinemark.model.planner import lay_out
 from kinemark.model.text import count_words
 from kinemark.model.tokenizer import MAX_WORDS
+from kinemark.provenance.given import GivenSpan, given_spans
 from kinemark.provenance.release import Released, ReleaseFacts, release
 from kinemark.safety.decision import Judgement
 from kinemark.safety.gates import closed_world, judge_output, judge_prompt, refusal, require_allowed
@@ -40,13 +41,14 @@ from kinemark.settings import Settings, load_settings
 from kinemark.timeline import SPARK_SIZES, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from kinemark.model.text import Reading
+    from kinemark.provenance.credits import Credits
     from kinemark.safety.decision import Decision
     from kinemark.sampling.solvers import Watcher
 
@@ -82,6 +84,7 @@ class Clip:
         model: name of the model; `weights_digest` is the SHA-256 of its weights.
         seed: the same request with the same seed is the same clip.
         understood: for each prompt, what of it the model understood and which words it does not know.
+        given: what of the clip was given and not made.
     """
 
     frames_THWC: NDArray[np.uint8]
@@ -92,19 +95,39 @@ class Clip:
     weights_digest: str
     seed: int
     understood: tuple[Reading, ...]
+    given: tuple[GivenSpan, ...] = ()
 
-    def save(self, path: Path | str, *, settings: Settings | None = None, write_prompt: bool = False) -> Released:
+    def save(
+        self,
+        path: Path | str,
+        *,
+        settings: Settings | None = None,
+        write_prompt: bool = False,
+        sources: Sequence[Path] = (),
+        credits: Credits | None = None,  # noqa: A002  (what they are called)
+    ) -> Released:
         """Mark, encode, sign and record the clip, and write it to `path` (which ends in .mp4).
 
         Args:
             path: where the file goes.
             settings: where keys and ledger are; by default as the environment says.
             write_prompt: whether everybody who gets the file may read the prompt in it.
+            sources: files that given frames came from; the manifest names them, with their own manifests.
+            credits: what the manifest says about who made it and who owns it.
 
         Raises:
             KinemarkError: as `provenance.release.release` says.
         """
-        facts = ReleaseFacts(self.fps, self.model, self.weights_digest, self.prompt, write_prompt)
+        facts = ReleaseFacts(
+            fps=self.fps,
+            model=self.model,
+            weights_digest=self.weights_digest,
+            prompt=self.prompt,
+            write_prompt=write_prompt,
+            given=self.given,
+            sources=tuple(sources),
+            credits=credits,
+        )
         return release(self.frames_THWC, self.decision, path, facts, settings or load_settings())
 
 
@@ -162,8 +185,23 @@ def generate(
         raise refusal(decision)
     report("check", 1, 1)
     return Clip(
-        frames_THWC, timeline.fps, decision, "\n".join(texts), loaded.name, loaded.weights_digest, seed, understood
+        frames_THWC,
+        timeline.fps,
+        decision,
+        "\n".join(texts),
+        loaded.name,
+        loaded.weights_digest,
+        seed,
+        understood,
+        _given(timeline),
     )
+
+
+def _given(timeline: Timeline) -> tuple[GivenSpan, ...]:
+    caps = [1.0] * timeline.num_frames
+    for known in timeline.knowns:
+        caps[known.start : known.stop] = [known.cap(frame) for frame in range(known.start, known.stop)]
+    return given_spans(caps, timeline.fps)
 
 
 # From what people write to values; each error says the value, the rule and what to do.
@@ -194,6 +232,11 @@ def _check_timeline(timeline: Timeline) -> None:
         raise RequestError(
             f"{timeline.num_frames} frames at {timeline.fps} a second last longer than {MAX_SECONDS} seconds; "
             "ask for fewer"
+        )
+    if all(timeline.slot_cap(slot) == 0 for slot in range(timeline.num_slots)):
+        raise RequestError(
+            "every frame is given and kept: nothing would be generated, and the file would pass real footage off as "
+            "made; ask for more frames than are given, or leave some of them out"
         )
     for span in timeline.prompts:
         if not span.text.strip():

@@ -154,6 +154,7 @@ def test_a_clip_is_continued(capsys, tmp_path):
     assert facts["frames"] == 16
     one, two = (read_video(tmp_path / name).frames_THWC.astype(int) for name in ("one.mp4", "two.mp4"))
     assert np.abs(one - two[:8]).mean() < 6
+    assert "given 0.0-1.0 s, generated 1.0-2.0 s" in " ".join(run(capsys, "verify", tmp_path / "two.mp4")[1].split())
 
 
 def test_an_interrupt_leaves_nothing_behind(capsys, tmp_path, monkeypatch, model):

@@ -2,15 +2,20 @@ import datetime as dt
 import json
 import shutil
 import time
+from dataclasses import replace
 
 import c2pa
 import pytest
-from provenance_clips import FPS, ball
+from PIL import Image
+from provenance_clips import FACTS, FPS, ball, decision, sunset
 
 from kinemark.data.video import encode_mp4
 from kinemark.errors import FailureError
-from kinemark.provenance.credentials import MADE_BY_AI, Claim, manifest, read_credentials, sign_mp4
+from kinemark.provenance.credentials import MADE_BY_AI, Claim, manifest, read_credentials, sign
+from kinemark.provenance.credits import Credits
+from kinemark.provenance.given import GivenSpan
 from kinemark.provenance.keys import load_keys, require_keys
+from kinemark.provenance.release import release
 
 NOW = dt.datetime.now(dt.UTC)
 CLAIM = Claim(id="a1b2c3d4", when=NOW, seconds=0.75, model="spark", weights_digest="ab" * 32)
@@ -22,7 +27,7 @@ def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("credentials")
     keys = require_keys(folder / "keys")
     encode_mp4(ball(frames=6, height=96, width=128), FPS, folder / "encoded.mp4")
-    sign_mp4(folder / "encoded.mp4", folder / "signed.mp4", CLAIM, keys)
+    sign(folder / "encoded.mp4", folder / "signed.mp4", CLAIM, keys)
     return folder, keys, folder / "encoded.mp4", folder / "signed.mp4"
 
 
@@ -85,7 +90,7 @@ def test_the_prompt_is_in_the_file_only_when_asked(bench, tmp_path):
     _, keys, encoded, signed = bench
     prompt = "zebra crossing at noon"
     asked = Claim(**{name: getattr(CLAIM, name) for name in CLAIM.__slots__} | {"prompt": prompt})
-    sign_mp4(encoded, tmp_path / "asked.mp4", asked, keys)
+    sign(encoded, tmp_path / "asked.mp4", asked, keys)
     assert prompt.encode() in (tmp_path / "asked.mp4").read_bytes()
     assert prompt.encode() not in signed.read_bytes()
     assert read_credentials(tmp_path / "asked.mp4", {"here": keys.root_pem}).state == "trusted"
@@ -135,7 +140,7 @@ def signed_briefly(source, folder):
         require_keys(folder / f"keys{seconds}", runs_out - dt.timedelta(days=365) + dt.timedelta(hours=1))
         brief, target = load_keys(folder / f"keys{seconds}"), folder / f"brief{seconds}.mp4"
         try:
-            sign_mp4(source, target, CLAIM, brief)
+            sign(source, target, CLAIM, brief)
         except FailureError:
             continue
         return brief, target, runs_out
@@ -149,17 +154,82 @@ def test_after_the_certificate_has_run_out_the_state_says_so(bench, tmp_path):
     assert found.state == "expired"
     assert found.id == "a1b2c3d4"
     with pytest.raises(FailureError, match="not valid at time of signing"):
-        sign_mp4(bench[2], tmp_path / "late.mp4", CLAIM, brief)
+        sign(bench[2], tmp_path / "late.mp4", CLAIM, brief)
 
 
 def test_signing_never_writes_over_a_file(bench, tmp_path):
     (tmp_path / "taken.mp4").write_bytes(b"precious")
     with pytest.raises(FailureError, match="signing failed"):
-        sign_mp4(bench[2], tmp_path / "taken.mp4", CLAIM, bench[1])
+        sign(bench[2], tmp_path / "taken.mp4", CLAIM, bench[1])
     assert (tmp_path / "taken.mp4").read_bytes() == b"precious"
 
 
 def test_signing_what_is_no_mp4_fails_closed(bench, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(FailureError, match="not released"):
-        sign_mp4(tmp_path / "text.mp4", tmp_path / "out.mp4", CLAIM, bench[1])
+        sign(tmp_path / "text.mp4", tmp_path / "out.mp4", CLAIM, bench[1])
+
+
+# --- given footage, credits, other formats ----------------------------------------------------------------------------
+
+
+def actions(path):
+    with c2pa.Reader(str(path)) as reader:
+        store = json.loads(reader.json())
+    active = store["manifests"][store["active_manifest"]]
+    data = next(a["data"] for a in active["assertions"] if a["label"] == "c2pa.actions.v2")
+    return data["actions"], active, store
+
+
+def test_kept_footage_is_placed_with_its_time_range_and_its_own_manifest(settings, tmp_path):
+    first, second = ball(frames=5, height=64, width=64), sunset(frames=5, height=64, width=64)
+    source = release(first, decision(first), tmp_path / "source.mp4", FACTS, settings)
+    facts = replace(FACTS, given=(GivenSpan(0, 0.25),), sources=(source.path,))
+    made = release(second, decision(second), tmp_path / "made.mp4", facts, settings)
+    said, active, store = actions(made.path)
+    assert said[0]["action"] == "c2pa.created"
+    assert said[0]["digitalSourceType"].endswith("compositeWithTrainedAlgorithmicMedia")
+    [placed] = [action for action in said if action["action"] == "c2pa.placed"]
+    assert placed["changes"][0]["region"][0]["time"] == {"type": "npt", "start": "0.000", "end": "0.250"}
+    [ingredient] = active["ingredients"]
+    assert ingredient["relationship"] == "componentOf"
+    assert ingredient["active_manifest"] in store["manifests"]
+    assert "source" not in ingredient["title"]  # people name files after themselves
+    found = read_credentials(made.path, {"ours": load_keys(settings.keys_dir).root_pem})
+    assert found.state == "trusted"
+    assert found.given == (GivenSpan(0, 0.25),)
+    assert found.seconds == 0.625
+
+
+def test_changed_footage_is_an_input(settings, tmp_path):
+    frames = ball(frames=3, height=64, width=64)
+    facts = replace(FACTS, given=(GivenSpan(0, 0.375, "changed"),))
+    made = release(frames, decision(frames), tmp_path / "made.mp4", facts, settings)
+    said, active, _ = actions(made.path)
+    assert said[0]["changes"][0]["description"] == "given footage, changed"
+    assert active["ingredients"][0]["relationship"] == "inputTo"
+    assert read_credentials(made.path, {}).given == facts.given
+
+
+def test_credits_are_written_when_given_and_not_otherwise(settings, tmp_path):
+    frames = ball(frames=2, height=64, width=64)
+    facts = replace(FACTS, credits=Credits(creator="A Studio", licence="CC-BY-4.0"))
+    made = release(frames, decision(frames), tmp_path / "made.mp4", facts, settings)
+    [rights] = [a["data"] for a in actions(made.path)[1]["assertions"] if a["label"] == "cawg.metadata"]
+    assert rights["dc:creator"] == ["A Studio"]
+    plain = release(frames, decision(frames), tmp_path / "plain.mp4", FACTS, settings)
+    assert not any(a["label"] == "cawg.metadata" for a in actions(plain.path)[1]["assertions"])
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".png", "PNG"), (".webp", "WEBP"), (".gif", "GIF"), (".jpg", "JPEG")])
+def test_pictures_are_signed_and_a_changed_byte_is_seen(settings, tmp_path, suffix, kind):
+    keys = require_keys(settings.keys_dir)
+    Image.fromarray(ball(frames=1, height=64, width=64)[0]).save(tmp_path / f"plain{suffix}", kind)
+    claim = Claim("0000abcd", dt.datetime.now(dt.UTC), 1.0, "spark", "ab" * 32)
+    sign(tmp_path / f"plain{suffix}", tmp_path / f"signed{suffix}", claim, keys)
+    found = read_credentials(tmp_path / f"signed{suffix}", {"ours": keys.root_pem})
+    assert (found.state, found.id) == ("trusted", "0000abcd")
+    content = bytearray((tmp_path / f"signed{suffix}").read_bytes())
+    content[-40] ^= 1
+    (tmp_path / f"signed{suffix}").write_bytes(content)
+    assert read_credentials(tmp_path / f"signed{suffix}", {"ours": keys.root_pem}).state != "trusted"

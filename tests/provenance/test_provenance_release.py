@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(frames, settings):
 
 # --- faults -----------------------------------------------------------------------------------------------------------
 
-STEPS = ["embed", "encode_mp4", "read_video", "fingerprint", "sign_mp4", "read_credentials", "_finish", "_publish"]
+STEPS = ["embed", "encode_mp4", "read_video", "fingerprint", "sign", "read_credentials", "_finish", "_publish"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -256,7 +256,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path, settings, l
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
-@pytest.mark.parametrize("step", ["encode_mp4", "sign_mp4", "_publish"])
+@pytest.mark.parametrize("step", ["encode_mp4", "sign", "_publish"])
 def test_kill_9_between_steps_leaves_no_file_and_a_whole_ledger(tmp_path, settings, step):
     done = child(tmp_path, f"module.{step} = lambda *args: os.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == -signal.SIGKILL, done.stderr

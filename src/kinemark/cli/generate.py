@@ -28,12 +28,13 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="The same seed makes the same clip.", show_default="random")] = None,
     steps: Annotated[int | None, typer.Option(help="Solver steps.", show_default="the model's")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="How closely to follow the prompt.", show_default="3.0")
+        float | None, typer.Option(help="How closely to follow the prompt.", show_default="2.75")
     ] = None,
     image: Annotated[Path | None, typer.Option(help="A picture to animate: the first frame.")] = None,
     extend: Annotated[Path | None, typer.Option(help="A clip to continue.")] = None,
     model: Annotated[str, typer.Option(help="See: kinemark info.")] = "spark",
     embed_prompt: Annotated[bool, typer.Option("--embed-prompt", help="Write the prompt into the file.")] = False,
+    credit: Annotated[Path | None, typer.Option("--credits", help="A TOML file: creator, owner, licence ...")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     json: Json = False,
 ) -> None:
@@ -42,14 +43,17 @@ def generate(
     from kinemark.cli.given import timeline_for
     from kinemark.cli.progress import shown
     from kinemark.generate import generate as make
+    from kinemark.provenance.credits import Credits
     from kinemark.sampling.guidance import GUIDANCE
 
+    rights = Credits.read(credit) if credit else None
     timeline = timeline_for(prompt, seconds, size, image, extend)
     console = err()
     with shown(console) if console.is_terminal else nullcontext(None) as progress:
         scale = GUIDANCE if guidance is None else guidance
         clip = make(timeline, model=model, seed=seed, steps=steps, guidance=scale, progress=progress)
-    released = clip.save(output, write_prompt=embed_prompt)
+    sources = [path for path in (image, extend) if path is not None]
+    released = clip.save(output, write_prompt=embed_prompt, sources=sources, credits=rights)
     if json:
         print_json(_facts(clip, released))
         return

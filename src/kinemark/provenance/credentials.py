@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark.errors import FailureError
+from kinemark.provenance.given import GivenSpan
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from kinemark.provenance.credits import Credits
     from kinemark.provenance.keys import Keys
 
 GENERATOR = "Kinemark"
@@ -29,6 +31,8 @@ SPEC_VERSION = "2.4"
 WATERMARK_ALGORITHM = "org.kinemark.watermark.2"
 """Name of the soft binding, in reverse-DNS form; not (yet) in C2PA's list, so others can read but not resolve it."""
 MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""Where given footage stands beside what the model made."""
 
 State = Literal["trusted", "valid", "expired", "invalid", "none"]
 
@@ -56,6 +60,9 @@ class Claim:
         model: name of the model.
         weights_digest: SHA-256 of its weights, hexadecimal.
         prompt: written into the file as an ingredient; None (the default of a release) writes nothing.
+        given: what of the clip was given.
+        sources: files that it was given from; each becomes an ingredient, its own manifest kept.
+        credits: what the person says about rights; None writes nothing.
     """
 
     id: str
@@ -64,6 +71,9 @@ class Claim:
     model: str
     weights_digest: str
     prompt: str | None = None
+    given: tuple[GivenSpan, ...] = ()
+    sources: tuple[Path, ...] = ()
+    credits: Credits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,8 @@ class Credentials:
         id: the clip's id from the watermark binding.
         codes: C2PA's failure codes, or what the reader said.
         label: the manifest's own name, a URN.
+        given: what the manifest says was given.
+        seconds: the clip's duration as the manifest says it.
     """
 
     state: State
@@ -87,10 +99,12 @@ class Credentials:
     id: str | None = None
     codes: tuple[str, ...] = ()
     label: str | None = None
+    given: tuple[GivenSpan, ...] = ()
+    seconds: float | None = None
 
 
-def sign_mp4(source: Path, target: Path, claim: Claim, keys: Keys) -> None:
-    """Copy `source` to the new file `target` with a signed manifest in it.
+def sign(source: Path, target: Path, claim: Claim, keys: Keys) -> None:
+    """Copy `source` (an MP4, GIF, PNG, JPEG or WebP file) to the new file `target` with a signed manifest in it.
 
     Raises:
         FailureError: the manifest was not accepted, or a file could not be read or written.
@@ -103,30 +117,26 @@ def sign_mp4(source: Path, target: Path, claim: Claim, keys: Keys) -> None:
                 c2pa.C2paSigningAlg.ES256,
                 keys.chain_pem,
             ) as signer,
-            c2pa.Builder(manifest(claim), context=context) as builder,
+            c2pa.Builder(manifest(claim, _MIME[target.suffix.lower()]), context=context) as builder,
             source.open("rb") as reading,
             target.open("x+b") as writing,
         ):
             if claim.prompt is not None:
                 builder.add_resource("prompt.txt", io.BytesIO(claim.prompt.encode()))
-            builder.sign(signer, "video/mp4", reading, writing)
+            _add_sources(builder, claim)
+            builder.sign(signer, _MIME[target.suffix.lower()], reading, writing)
     except (c2pa.C2paError, OSError) as error:
         raise FailureError(
             f"signing failed: {error}. The video was not released; check free disk space and the keys, and try again."
         ) from error
 
 
-def manifest(claim: Claim) -> dict[str, Any]:
+def manifest(claim: Claim, mime: str = "video/mp4") -> dict[str, Any]:
     """The manifest definition for C2PA's builder, after C2PA 2.4 and CAWG's training and data mining assertion.
 
     Every assertion is `created`: the signer vouches for it; without that flag the SDK files it under hearsay.
     """
-    when = claim.when.isoformat(timespec="seconds").replace("+00:00", "Z")
-    agent = {"name": GENERATOR, "version": version("kinemark")}
-    actions = [
-        {"action": "c2pa.created", "when": when, "digitalSourceType": MADE_BY_AI, "softwareAgent": agent},
-        {"action": "c2pa.watermarked.bound", "when": when, "softwareAgent": agent},
-    ]
+    actions = _actions(claim)
     span = {"timespan": {"start": 0, "end": round(claim.seconds * 1000)}}
     disclosure = {
         "modelType": "c2pa.types.model.pytorch",
@@ -140,9 +150,12 @@ def manifest(claim: Claim) -> dict[str, Any]:
         "c2pa.ai-disclosure": disclosure,
         "cawg.training-mining": {"entries": {"cawg.ai_generative_training": {"use": "notAllowed"}}},
     }
+    rights = claim.credits.assertion() if claim.credits else None
+    if rights:
+        assertions["cawg.metadata"] = rights
     definition: dict[str, Any] = {
         "title": f"Kinemark {claim.id}",  # not the file's name: people name files after prompts
-        "format": "video/mp4",
+        "format": mime,
         "assertions": [{"label": label, "created": True, "data": data} for label, data in assertions.items()],
     }
     if claim.prompt is not None:
@@ -151,8 +164,61 @@ def manifest(claim: Claim) -> dict[str, Any]:
         definition["ingredients"] = [
             {"title": "prompt", "format": "text/plain", "relationship": "inputTo", "label": "prompt", "data": text}
         ]
-        actions[0]["parameters"] = {"ingredientIds": ["prompt"]}
+        actions[0].setdefault("parameters", {}).setdefault("ingredientIds", []).append("prompt")
     return definition
+
+
+def _actions(claim: Claim) -> list[dict[str, Any]]:
+    """What was done, in order: created, the given footage placed where it is, watermarked.
+
+    Kept footage is `c2pa.placed`, a component of the clip; footage that was changed in part is an input of what was
+    created from it. Both name their time ranges (regions of interest).
+    """
+    when = claim.when.isoformat(timespec="seconds").replace("+00:00", "Z")
+    common = {"when": when, "softwareAgent": {"name": GENERATOR, "version": version("kinemark")}}
+    created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": COMPOSITE if claim.given else MADE_BY_AI}
+    names = [name for name, _ in _ingredients(claim)]
+    changed = [span for span in claim.given if span.how == "changed"]
+    if changed:
+        created |= {"parameters": {"ingredientIds": list(names)}, "changes": _regions(changed, "changed")}
+    actions = [common | created]
+    kept = [span for span in claim.given if span.how == "kept"]
+    if kept:
+        placed = {"action": "c2pa.placed", "parameters": {"ingredientIds": names}, "changes": _regions(kept, "kept")}
+        actions.append(common | placed)
+    return [*actions, common | {"action": "c2pa.watermarked.bound"}]
+
+
+def _regions(spans: list[GivenSpan], how: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "description": f"given footage, {how}",
+            "region": [
+                {"type": "temporal", "time": {"type": "npt", "start": f"{span.start:.3f}", "end": f"{span.stop:.3f}"}}
+            ],
+        }
+        for span in spans
+    ]
+
+
+def _ingredients(claim: Claim) -> list[tuple[str, Path | None]]:
+    """A name for every file that footage was given from; one for frames that came from no file."""
+    if not claim.given:
+        return []
+    return [(f"given-{index}", path) for index, path in enumerate(claim.sources or (None,))]
+
+
+def _add_sources(builder: c2pa.Builder, claim: Claim) -> None:
+    """One ingredient for each source; its title says nothing about the person, its own manifest is kept."""
+    relation = "componentOf" if any(span.how == "kept" for span in claim.given) else "inputTo"
+    for name, path in _ingredients(claim):
+        about = json.dumps({"title": name, "relationship": relation, "label": name})
+        mime = _MIME.get(path.suffix.lower()) if path else None
+        if path is None or mime is None:
+            builder.add_ingredient(about, "application/octet-stream", io.BytesIO(b""))
+            continue
+        with path.open("rb") as stream:
+            builder.add_ingredient(about, mime, stream)
 
 
 def read_credentials(path: Path, roots: Mapping[str, str]) -> Credentials:
@@ -168,7 +234,7 @@ def read_credentials(path: Path, roots: Mapping[str, str]) -> Credentials:
     for name, pem in roots.items():
         trusted = _read(path, pem)
         if trusted.state == "trusted":
-            return Credentials("trusted", name, trusted.generator, trusted.id, trusted.codes, trusted.label)
+            return replace(trusted, root=name)
     return found
 
 
@@ -197,6 +263,8 @@ def _read(path: Path, anchor: str | None) -> Credentials:
         id=_binding(active),
         codes=tuple(sorted(codes)),
         label=store.get("active_manifest"),
+        given=tuple(_given(active)),
+        seconds=_seconds(active),
     )
 
 
@@ -207,6 +275,31 @@ def _binding(active: dict[str, Any]) -> str | None:
         if isinstance(data, dict) and data.get("alg") == WATERMARK_ALGORITHM:
             return next((str(block["value"]) for block in data.get("blocks") or [] if "value" in block), None)
     return None
+
+
+def _given(active: dict[str, Any]) -> Iterator[GivenSpan]:
+    """The time ranges that the actions name as given."""
+    for action in _data(active, "c2pa.actions").get("actions") or []:
+        how: Literal["kept", "changed"] = "kept" if action.get("action") == "c2pa.placed" else "changed"
+        for change in action.get("changes") or []:
+            for region in change.get("region") or []:
+                try:
+                    yield GivenSpan(float(region["time"]["start"]), float(region["time"]["end"]), how)
+                except (KeyError, TypeError, ValueError):
+                    continue  # a region of another kind, or another maker's
+
+
+def _seconds(active: dict[str, Any]) -> float | None:
+    try:
+        return float(_data(active, "c2pa.soft-binding")["blocks"][0]["scope"]["timespan"]["end"]) / 1000
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+def _data(active: dict[str, Any], label: str) -> dict[str, Any]:
+    """The first assertion whose label begins so; empty if there is none."""
+    found = (a.get("data") for a in active.get("assertions") or [] if str(a.get("label")).startswith(label))
+    return next((data for data in found if isinstance(data, dict)), {})
 
 
 def _context(anchor: str | None) -> c2pa.Context:

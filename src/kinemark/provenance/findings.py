@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kinemark.provenance.credentials import GENERATOR
+from kinemark.provenance.given import describe_spans
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED
 from kinemark.provenance.other_makers import UNREADABLE
 from kinemark.provenance.watermark import PRESENCE_LIMIT
@@ -58,10 +59,13 @@ def is_forged(spans: Sequence[MarkedSpan]) -> bool:
 def credentials_finding(found: Credentials, *, same_bytes: bool) -> Finding:
     """The manifest and its signature."""
     detail: dict[str, Any] = {"state": found.state, "codes": list(found.codes), "manifest": found.label}
+    if found.given:
+        detail["given"] = [[span.start, span.stop, span.how] for span in found.given]
     own = found.generator == GENERATOR
     match found.state:
         case "trusted":
-            says = f"Signed, unchanged since, and the key belongs to {found.root}."
+            made = describe_spans(found.given, found.seconds or 0.0)
+            says = f"Signed, unchanged since, and the key belongs to {found.root}. It says: {made}."
             return Finding("credentials", "match", found.id, detail | {"says": says, "signer": found.root})
         case "expired" if same_bytes:
             says = "Signed here; the certificate has run out since, but the ledger holds exactly this file."

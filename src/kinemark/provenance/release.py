@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import FailureError, RefusedError, RequestError
 from kinemark.provenance import watermark
-from kinemark.provenance.credentials import WATERMARK_ALGORITHM, Claim, read_credentials, sign_mp4
+from kinemark.provenance.credentials import WATERMARK_ALGORITHM, Claim, read_credentials, sign
 from kinemark.provenance.fingerprint import fingerprint
 from kinemark.provenance.grid import GRID
 from kinemark.provenance.keys import require_keys
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kinemark.data.video import Frames
+    from kinemark.provenance.credits import Credits
+    from kinemark.provenance.given import GivenSpan
     from kinemark.provenance.keys import Keys
     from kinemark.settings import Settings
 
@@ -59,6 +61,9 @@ class ReleaseFacts:
         weights_digest: SHA-256 of its weights, hexadecimal.
         prompt: what was asked. The ledger keeps only a salted commitment to it.
         write_prompt: whether the prompt is also written into the file, readable by everybody who gets it.
+        given: what of the clip was given and not made.
+        sources: files that it was given from; they become ingredients of the manifest.
+        credits: what the person says about rights; None writes nothing.
     """
 
     fps: float
@@ -66,6 +71,9 @@ class ReleaseFacts:
     weights_digest: str
     prompt: str | None = None
     write_prompt: bool = False
+    given: tuple[GivenSpan, ...] = ()
+    sources: tuple[Path, ...] = ()
+    credits: Credits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,7 @@ def release(
             "frames": len(frames_THWC),
             "size": [frames_THWC.shape[2], frames_THWC.shape[1]],
             "fps": facts.fps,
+            "given": [[span.start, span.stop, span.how] for span in facts.given],
             "frames_digest": decision.frames_digest,
             "policy_version": decision.policy_version,
             "policy_digest": decision.policy_digest,
@@ -163,12 +172,15 @@ def _claim(id_: str, frames: int, facts: ReleaseFacts) -> Claim:
         model=facts.model,
         weights_digest=facts.weights_digest,
         prompt=facts.prompt if facts.write_prompt else None,
+        given=facts.given,
+        sources=facts.sources,
+        credits=facts.credits,
     )
 
 
 def _sign(encoded: Path, signed: Path, claim: Claim, keys: Keys) -> None:
     """Sign, and believe it only after reading it back."""
-    sign_mp4(encoded, signed, claim, keys)
+    sign(encoded, signed, claim, keys)
     found = read_credentials(signed, {"this installation": keys.root_pem})
     if found.state != "trusted" or found.id != claim.id:
         raise FailureError(
