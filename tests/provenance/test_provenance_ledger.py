@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import os
 import signal
@@ -264,3 +265,49 @@ def test_a_full_disk_says_so_and_loses_nothing(path):
     with Ledger.open(path) as ledger:
         assert len(ledger) == int(done.stdout.split()[-1]) > 3
         assert ledger.verify_chain() == []
+
+
+# --- erasure, export, versions ----------------------------------------------------------------------------------------
+
+
+def test_erasing_destroys_the_salt_and_keeps_the_chain(tmp_path):
+    with Ledger.open(tmp_path / "l.sqlite", create=True) as ledger:
+        ledger.append("release", "0000000a", {}, fingerprint=bytes(32), prompt="a secret wish")
+        salt = ledger._connection.execute("SELECT salt FROM salts").fetchone()[0]
+        ledger.erase("0000000a")
+        assert ledger.erased("0000000a")
+        assert ledger.matches_prompt("0000000a", "a secret wish") is None
+        assert ledger.verify_chain() == []
+        assert [entry.event for entry in ledger.entries()] == ["release", "erasure"]
+        with pytest.raises(FailureError):
+            ledger.erase("0000000a")
+    assert salt not in (tmp_path / "l.sqlite").read_bytes()
+
+
+def test_entries_are_json_values_and_hold_no_salt(tmp_path):
+    with Ledger.open(tmp_path / "l.sqlite", create=True) as ledger:
+        entry = ledger.append("release", "0000000a", {"fps": 8}, fingerprint=bytes(32), prompt="p")
+        salt = ledger._connection.execute("SELECT salt FROM salts").fetchone()[0]
+        text = json.dumps([entry.to_dict() for entry in ledger.entries()])
+        assert salt.hex() not in text
+        assert json.loads(text)[0]["digest"] == entry.digest.hex()
+        assert ledger.digests() == [entry.digest]
+
+
+def test_a_ledger_of_version_1_is_brought_up_to_date_with_its_entries(tmp_path):
+    path = tmp_path / "l.sqlite"
+    with Ledger.open(path, create=True) as ledger:
+        written = ledger.append("release", "0000000a", {"fps": 8}, fingerprint=bytes(32), prompt="p")
+    old = sqlite3.connect(path)
+    old.execute("PRAGMA writable_schema = ON")
+    old.execute("UPDATE sqlite_master SET sql = replace(sql, ', ''erasure''', '') WHERE name = 'entries'")
+    old.execute("PRAGMA user_version = 1")
+    old.commit()
+    old.close()
+    with Ledger.open(path) as ledger:
+        assert list(ledger.entries()) == [written]
+        assert ledger.matches_prompt("0000000a", "p")
+        ledger.erase("0000000a")
+        assert ledger.verify_chain() == []
+        with pytest.raises(sqlite3.DatabaseError):
+            ledger._connection.execute("DELETE FROM entries")

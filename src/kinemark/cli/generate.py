@@ -34,7 +34,6 @@ def generate(
     extend: Annotated[Path | None, typer.Option(help="A clip to continue.")] = None,
     model: Annotated[str, typer.Option(help="See: kinemark info.")] = "spark",
     embed_prompt: Annotated[bool, typer.Option("--embed-prompt", help="Write the prompt into the file.")] = False,
-    credit: Annotated[Path | None, typer.Option("--credits", help="A TOML file: creator, owner, licence ...")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     json: Json = False,
 ) -> None:
@@ -45,8 +44,9 @@ def generate(
     from kinemark.generate import generate as make
     from kinemark.provenance.credits import Credits
     from kinemark.sampling.guidance import GUIDANCE
+    from kinemark.settings import load_settings
 
-    rights = Credits.read(credit) if credit else None
+    rights = Credits.installed(load_settings())
     timeline = timeline_for(prompt, seconds, size, image, extend)
     console = err()
     with shown(console) if console.is_terminal else nullcontext(None) as progress:

@@ -11,6 +11,8 @@ from kinemark.errors import RequestError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kinemark.settings import Settings
+
 MAX_TEXT = 500
 
 
@@ -50,6 +52,16 @@ class Credits:
             if not isinstance(value, str) or len(value) > MAX_TEXT:
                 raise RequestError(f"{path}: {name} is to be text of at most {MAX_TEXT} characters, not {value!r:.60}")
         return cls(**values)
+
+    @classmethod
+    def installed(cls, settings: Settings) -> Self | None:
+        """What this installation says on everything it makes: `credits.toml` in its home, if that is there.
+
+        Raises:
+            RequestError: as `read`.
+        """
+        path = settings.home / "credits.toml"
+        return cls.read(path) if path.is_file() else None
 
     def assertion(self) -> dict[str, Any] | None:
         """The CAWG metadata assertion (Dublin Core, XMP Rights, IPTC) that says it; None if nothing is said."""

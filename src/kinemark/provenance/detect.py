@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from kinemark.data.video import media_kind, read_image, read_video
-from kinemark.errors import FailureError
 from kinemark.provenance import findings as say
 from kinemark.provenance import watermark
 from kinemark.provenance.credentials import GENERATOR, Credentials, read_credentials
@@ -41,6 +40,7 @@ from kinemark.provenance.ledger import Entry, Ledger
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED, agreement
 from kinemark.provenance.other_makers import other_marks
 from kinemark.provenance.release import READ_FRAMES
+from kinemark.provenance.trust import operators
 from kinemark.settings import load_settings
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def verify(path: Path | str, settings: Settings | None = None, *, quick: bool = 
     settings = settings or load_settings()
     keys = load_keys(settings.keys_dir)
     roots = {THIS: keys.root_pem} if keys else {}
-    credentials = read_credentials(path, roots | _operators(settings))
+    roots |= {f"operator:{operator.name}": operator.root_pem for operator in operators(settings)}
+    credentials = read_credentials(path, roots)
     key = keys.watermark_key if keys else None
     mark, stage = _look(footage.frames, key, quick=quick or credentials.state == "trusted")
     seen = fingerprint(footage.frames).clip if footage.is_video else None
@@ -190,17 +191,6 @@ class _Footage:
 
     def seconds(self, span: tuple[int, int]) -> tuple[float, float]:
         return round(span[0] / self.fps, 2), round(span[1] / self.fps, 2)
-
-
-def _operators(settings: Settings) -> dict[str, str]:
-    """Root certificates that were added, as operator:NAME -> PEM."""
-    try:
-        files = sorted((settings.home / "trust").glob("*.pem"))
-        return {f"operator:{file.stem}": file.read_text() for file in files}
-    except (OSError, UnicodeDecodeError) as error:
-        raise FailureError(
-            f"cannot read the added roots in {settings.home / 'trust'}: {error}; check the files."
-        ) from error
 
 
 class _Records:

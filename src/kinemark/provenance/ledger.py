@@ -25,7 +25,7 @@ import os
 import secrets
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-Event = Literal["release", "withdrawal"]
+Event = Literal["release", "withdrawal", "erasure"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 WAIT_SECONDS = 30.0
 GENESIS = bytes(32)
 """Digest "before" the first entry."""
@@ -64,6 +64,31 @@ CREATE TRIGGER salts_never_change BEFORE UPDATE ON salts BEGIN SELECT RAISE(ABOR
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
+_FROM_1 = "\n".join(
+    [
+        """
+DROP TRIGGER entries_stay_same;
+DROP TRIGGER entries_stay_here;
+DROP TRIGGER salts_never_change;
+DROP INDEX one_of_each;
+ALTER TABLE entries RENAME TO entries_1;
+ALTER TABLE salts RENAME TO salts_1;
+""",
+        _SCHEMA,
+        """
+INSERT INTO entries SELECT * FROM entries_1;
+INSERT INTO salts SELECT * FROM salts_1;
+DROP TABLE entries_1;
+DROP TABLE salts_1;
+""",
+    ]
+)
+"""Version 1 knew no erasures; its entries keep their digests."""
+
+
+_STEPS = {0: _SCHEMA, 1: _FROM_1}
+"""What brings a file of an earlier version, or an empty one, to this version."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -71,7 +96,7 @@ class Entry:
 
     Attributes:
         seq: position, from 1 without gaps.
-        event: "release" or "withdrawal".
+        event: "release", "withdrawal" or "erasure".
         id: the clip's id, eight hexadecimal digits.
         time: when it was entered, RFC 3339 in UTC.
         fingerprint: clip hash of the encoded file, 32 bytes; empty for a withdrawal.
@@ -88,6 +113,11 @@ class Entry:
     body: dict[str, Any]
     previous: bytes
     digest: bytes
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as JSON values; binary fields as hexadecimal."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +212,39 @@ class Ledger:
 
     def withdrawn(self, id_: str) -> bool:
         """Whether the release with this id never reached its place."""
+        return self._has(id_, "withdrawal")
+
+    def erased(self, id_: str) -> bool:
+        """Whether the salt of the release with this id was destroyed on request."""
+        return self._has(id_, "erasure")
+
+    def erase(self, id_: str) -> Entry:
+        """Destroy the salt of a release, so that its commitment can never be opened, and enter that this was done.
+
+        Raises:
+            FailureError: as `append`; the id was erased before.
+        """
         with _errors(self._path):
-            query = "SELECT 1 FROM entries WHERE id = ? AND event = 'withdrawal'"
-            return self._connection.execute(query, (id_,)).fetchone() is not None
+            self._connection.execute("PRAGMA secure_delete = ON")
+            # Before the entry: whatever happens in between, the promise is not broken, and erasing again finishes it.
+            self._connection.execute("DELETE FROM salts WHERE id = ?", (id_,))
+        return self.append("erasure", id_, {})
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries in order."""
+        with _errors(self._path):
+            for row in self._connection.execute("SELECT * FROM entries ORDER BY seq"):
+                yield _entry(row)
+
+    def digests(self) -> list[bytes]:
+        """The digests of all entries in order: the leaves of the Merkle tree."""
+        with _errors(self._path):
+            return [row[0] for row in self._connection.execute("SELECT digest FROM entries ORDER BY seq")]
+
+    def _has(self, id_: str, event: Event) -> bool:
+        with _errors(self._path):
+            query = "SELECT 1 FROM entries WHERE id = ? AND event = ?"
+            return self._connection.execute(query, (id_, event)).fetchone() is not None
 
     def nearest(self, fingerprint: bytes) -> tuple[Entry, int] | None:
         """The release whose fingerprint differs in the fewest bits, and in how many; None in an empty ledger.
@@ -252,10 +312,10 @@ class Ledger:
     def _prepare(self) -> None:
         """Make the tables in an empty file, or check the version of a filled one."""
         version = self._version()
-        if version == 0:
+        if version in _STEPS:
             with self._transaction():
-                if self._version() == 0:  # another process may have been first
-                    for statement in _statements(_SCHEMA):
+                if self._version() == version:  # another process may have been first
+                    for statement in _statements(_STEPS[version]):
                         self._connection.execute(statement)
         elif version != SCHEMA_VERSION:
             raise FailureError(

@@ -1,0 +1,113 @@
+"""`kinemark ledger`: what was released, whether the record is whole, and how to take a prompt's trace out of it."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kinemark.cli.output import Json, out, print_json
+from kinemark.errors import FailureError, RequestError
+
+if TYPE_CHECKING:
+    from kinemark.provenance.ledger import Ledger
+
+app = typer.Typer(help="The record of everything that was released here.", no_args_is_help=True)
+
+Witness = Annotated[Path, typer.Option(help="The witness's own folder.", show_default=False)]
+
+
+@app.command()
+def verify(
+    witness: Annotated[Path | None, typer.Option(help="Compare with what this witness saw.")] = None,
+    json: Json = False,
+) -> None:
+    """Check every entry, the chain, and the file itself. The exit code is 1 if anything is damaged; it is named."""
+    from kinemark.provenance import merkle
+    from kinemark.provenance.witness import check
+
+    with _opened() as ledger:
+        damages = [f"entry {damage.seq} (id {damage.id}): {damage.reason}" for damage in ledger.verify_chain()]
+        leaves = ledger.digests()
+    damages += check(leaves, witness) if witness else []
+    head = merkle.root(leaves).hex()
+    if json:
+        print_json({"entries": len(leaves), "root": head, "damages": damages})
+    else:
+        for damage in damages:
+            out().print(damage, soft_wrap=True)
+        out().print(f"{len(leaves)} entries, Merkle root {head}: {'DAMAGED' if damages else 'whole'}", soft_wrap=True)
+    if damages:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write.", show_default="stdout")
+    ] = None,
+) -> None:
+    """Write every entry as a line of JSON. Salts stay behind: nobody can test a guess at a prompt against it."""
+    with _opened() as ledger:
+        lines = [json_format.dumps(entry.to_dict()) for entry in ledger.entries()]
+    text = "".join(line + "\n" for line in lines)
+    if output is None:
+        print(text, end="")
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise FailureError(f"cannot write {output}: {error.strerror or error}; choose another place") from error
+
+
+@app.command()
+def find(
+    clip: Annotated[Path, typer.Argument(help="A video or a picture.", show_default=False)], json: Json = False
+) -> None:
+    """Find the entry of a clip: by the id that its pixels carry, or by likeness."""
+    from kinemark.provenance.detect import verify as look
+    from kinemark.settings import load_settings
+
+    found = look(clip, load_settings())
+    ids = {finding.signal: finding.id for finding in found.findings if finding.id and finding.verdict != "forged"}
+    with _opened() as ledger:
+        entries = {signal: ledger.find(id_) for signal, id_ in ids.items()}
+    known = {signal: entry.to_dict() for signal, entry in entries.items() if entry}
+    if json:
+        print_json({"entries": known})
+        return
+    for signal, entry in known.items():
+        out().print(f"{signal}: entry {entry['seq']}, id {entry['id']}, entered {entry['time']}", soft_wrap=True)
+    if not known:
+        out().print("No entry.")
+
+
+@app.command(name="witness")
+def witness_(state: Witness) -> None:
+    """Check the history against all that this witness saw before, and remember it. Run it as another user."""
+    from kinemark.provenance.witness import watch
+
+    with _opened() as ledger:
+        head = watch(ledger.digests(), state)
+    out().print(f"Witnessed {head.size} entries, Merkle root {head.root}.", soft_wrap=True)
+
+
+@app.command()
+def erase(id_: Annotated[str, typer.Argument(metavar="ID", help="The clip's id.", show_default=False)]) -> None:
+    """Destroy what ties a clip's entry to its prompt. The entry and the chain stay; that it was erased is entered."""
+    with _opened() as ledger:
+        if ledger.find(id_) is None:
+            raise RequestError(f"the ledger has no release with the id {id_!r}; ids have eight hexadecimal digits")
+        if ledger.erased(id_):
+            raise RequestError(f"{id_} was erased already")
+        ledger.erase(id_)
+    out().print(f"{id_} is erased: its prompt's commitment can never be opened again.")
+
+
+def _opened() -> Ledger:
+    from kinemark.provenance.ledger import Ledger
+    from kinemark.settings import load_settings
+
+    return Ledger.open(load_settings().ledger_path)
