@@ -3,6 +3,7 @@
 | variable | meaning | default |
 |---|---|---|
 | KINEMARK_HOME | keys, ledger and other state of this installation | ~/.local/share/kinemark |
+| KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where this installation keeps its state."""
+    """Where this installation keeps its state, and the names of the legal profiles that its releases follow."""
 
     home: Path
+    profiles: str = ""
 
     @property
     def keys_dir(self) -> Path:
@@ -32,4 +34,7 @@ class Settings:
 def load_settings() -> Settings:
     """Read the environment once and return what it says."""
     default = Path.home() / ".local" / "share" / "kinemark"
-    return Settings(home=Path(os.environ.get("KINEMARK_HOME") or default).expanduser())
+    return Settings(
+        home=Path(os.environ.get("KINEMARK_HOME") or default).expanduser(),
+        profiles=os.environ.get("KINEMARK_PROFILES", ""),
+    )

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from kinemark.errors import FailureError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from av.container import InputContainer
@@ -110,10 +110,30 @@ def read_image(path: Path | str, *, size: Size | None = None) -> Frames:
     raise RequestError(f"{path} cannot be decoded: the picture is damaged. Get the file again.")
 
 
-def encode_mp4(frames_THWC: Frames, fps: float, path: Path | str, *, crf: int = CRF) -> None:
+def read_tags(path: Path | str) -> dict[str, str]:
+    """The metadata of a file's container, as names and values.
+
+    Raises:
+        RequestError: as `media_kind`.
+    """
+    with _opened(Path(path)) as container:
+        return {str(name): str(value) for name, value in container.metadata.items()}
+
+
+def encode_mp4(
+    frames_THWC: Frames, fps: float, path: Path | str, *, crf: int = CRF, tags: Mapping[str, str] | None = None
+) -> None:
     """Write frames as H.264 in an MP4 file whose index comes first (faststart).
 
-    The same frames give the same bytes: fixed settings, no dates, no names.
+    The same frames and tags give the same bytes: fixed settings, no dates, no names. (x264's AVX-512 code can differ in
+    last bits where the width is no multiple of 64.)
+
+    Args:
+        frames_THWC: uint8 RGB.
+        fps: frames a second.
+        path: the file.
+        crf: x264's rate factor.
+        tags: metadata of the container, by name.
 
     Raises:
         RequestError: the frames are not uint8 [T, H, W, 3] with T >= 1 and even H and W, or fps is not in (0, 240].
@@ -124,14 +144,22 @@ def encode_mp4(frames_THWC: Frames, fps: float, path: Path | str, *, crf: int = 
             f"frames are {frames_THWC.dtype} {frames_THWC.shape}; they must be uint8 [T, H, W, 3], T at least 1."
         )
     height, width = frames_THWC.shape[1:3]
-    with Mp4Writer(path, fps=fps, size=(height, width), crf=crf) as writer:
+    with Mp4Writer(path, fps=fps, size=(height, width), crf=crf, tags=tags) as writer:
         writer.write(frames_THWC)
 
 
 class Mp4Writer:
     """Writes an H.264 MP4 piece by piece; a context manager. On an exception the file is incomplete: delete it."""
 
-    def __init__(self, path: Path | str, *, fps: float, size: tuple[int, int], crf: int = CRF) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        fps: float,
+        size: tuple[int, int],
+        crf: int = CRF,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         height, width = size
         if height % 2 or width % 2 or min(size) < 2:
             raise RequestError(f"the size is {width}x{height}; H.264 with 4:2:0 colour needs even width and height.")
@@ -140,9 +168,11 @@ class Mp4Writer:
         self._path = Path(path)
         self._size = size
         with _write_errors(self._path):
-            self._container = av.open(
-                f"file:{self._path}", "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
-            )
+            # Without use_metadata_tags, names that MP4 does not know are dropped without a word.
+            flags = "+faststart+use_metadata_tags" if tags else "+faststart"
+            options = {"movflags": flags, "fflags": "+bitexact"}
+            self._container = av.open(f"file:{self._path}", "w", format="mp4", options=options)
+            self._container.metadata.update(tags or {})
             self._stream = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.options = {"crf": str(crf), "preset": PRESET}

@@ -111,8 +111,8 @@ def read(spectrum_FF: Spectrum, geometry: Geometry, waves: Waves) -> Spectrum:
     return np.asarray(values * _phase(waves, shift), np.complex64)
 
 
-def search(spectrum_FF: Spectrum, keep: int) -> tuple[list[tuple[float, Geometry]], int]:
-    """The `keep` best affine geometries with their pilot scores, best first, and how many maps were compared.
+def search(spectrum_FF: Spectrum, keep: int) -> list[tuple[float, Geometry]]:
+    """The `keep` best affine geometries with their pilot scores, best first.
 
     It stops early where a score leaves no doubt.
     """
@@ -135,7 +135,7 @@ def search(spectrum_FF: Spectrum, keep: int) -> tuple[list[tuple[float, Geometry
         if len(refined) == keep:
             break
     refined.sort(key=lambda pair: -pair[0])
-    return refined, sum(map(len, _maps()))
+    return refined
 
 
 def refine(spectrum_FF: Spectrum, geometry: Geometry) -> tuple[float, Geometry]:

@@ -1,0 +1,32 @@
+"""`kinemark compliance` on a file that it makes."""
+
+import json
+
+import pytest
+
+from kinemark.cli import main
+
+
+def run(capsys, *args):
+    with pytest.raises(SystemExit) as left:
+        main([str(arg) for arg in args])
+    printed = capsys.readouterr()
+    return left.value.code or 0, printed.out, printed.err
+
+
+@pytest.mark.slow
+def test_all_profiles(capsys, tmp_path):
+    names = "eu,california,china,india,korea,new-york"
+    code, out, _ = run(capsys, "compliance", "--profile", names, "--json", "--report", tmp_path / "table.md")
+    results = json.loads(out)["results"]
+    assert code == 0
+    assert {result["shown"] for result in results} == {"shown", "not shown"}
+    assert {result["profile"] for result in results} == set(names.split(","))
+    assert "not legal advice" in (tmp_path / "table.md").read_text()
+
+
+@pytest.mark.parametrize(("names", "says"), [("mars", "choose among"), (",", "no profile was named")])
+def test_bad_requests(capsys, names, says):
+    code, _, err = run(capsys, "compliance", "--profile", names)
+    assert code == 2
+    assert says in err
