@@ -4,7 +4,7 @@ from provenance_clips import FPS, VARIED, ball, sunset, texture
 
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import RequestError
-from kinemark.provenance.detect import FINGERPRINT_HINT, FINGERPRINT_MATCH
+from kinemark.provenance.findings import FINGERPRINT_HINT, FINGERPRINT_MATCH
 from kinemark.provenance.fingerprint import distance, distances, fingerprint
 
 
