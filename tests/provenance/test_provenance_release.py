@@ -258,7 +258,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path, settings, l
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 @pytest.mark.parametrize("step", ["encode_mp4", "sign", "_publish"])
 def test_kill_9_between_steps_leaves_no_file_and_a_whole_ledger(tmp_path, settings, step):
-    done = child(tmp_path, f"module.{step} = lambda *args: os.kill(os.getpid(), signal.SIGKILL)")
+    done = child(tmp_path, f"module.{step} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / "clip.mp4").exists()
     # The entry may be there without its file, never the file without its entry.

@@ -64,25 +64,19 @@ CREATE TRIGGER salts_never_change BEFORE UPDATE ON salts BEGIN SELECT RAISE(ABOR
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
-_FROM_1 = "\n".join(
-    [
-        """
+_FROM_1 = f"""
 DROP TRIGGER entries_stay_same;
 DROP TRIGGER entries_stay_here;
 DROP TRIGGER salts_never_change;
 DROP INDEX one_of_each;
 ALTER TABLE entries RENAME TO entries_1;
 ALTER TABLE salts RENAME TO salts_1;
-""",
-        _SCHEMA,
-        """
+{_SCHEMA}
 INSERT INTO entries SELECT * FROM entries_1;
 INSERT INTO salts SELECT * FROM salts_1;
 DROP TABLE entries_1;
 DROP TABLE salts_1;
-""",
-    ]
-)
+"""  # noqa: S608  (nothing here is anybody's input)
 """Version 1 knew no erasures; its entries keep their digests."""
 
 
