@@ -6,7 +6,7 @@ from provenance_clips import ball, sunset
 
 from kinemark.provenance import carriers, geometry, watermark
 from kinemark.provenance.geometry import Geometry
-from kinemark.provenance.spectrum import residuals, whiten
+from kinemark.provenance.spectrum import picture, residuals, whiten
 
 KEY = bytes(32)
 SLANTED = Geometry(np.array([[0.98, 0.06, 5.0], [-0.04, 1.02, -3.0], [1e-4, -2e-4, 1.0]]))
@@ -76,11 +76,11 @@ def test_the_pilot_scores_high_on_a_marked_clip_only():
 def test_both_ways_of_reading_agree():
     residual = residuals(watermark.embed(sunset(frames=3), 5, KEY), 1)[0]
     spectrum = whiten(residual)
-    picture = geometry.picture(spectrum, residual.shape)
+    whitened = picture(spectrum, residual.shape)
     moved = Geometry(np.array([[0.99, 0.02, 3.0], [-0.02, 0.99, 1.0], [0, 0, 1.0]]))
     for g, least in ((geometry.IDENTITY, 0.97), (moved, 0.8)):
         one = geometry.read(spectrum, g, carriers.payload_waves())
-        other = geometry.read_slanted(picture, g, carriers.payload_waves())
+        other = geometry.read_slanted(whitened, g, carriers.payload_waves())
         likeness = np.abs(np.vdot(one, other)) / np.sqrt(np.vdot(one, one).real * np.vdot(other, other).real)
         assert likeness > least
 
@@ -94,20 +94,5 @@ def test_refining_climbs_back_to_the_truth():
     assert after > before + 1
     assert np.abs(found.matrix - np.eye(3)).max() < 0.5
     assert np.abs(found.matrix[:2, :2] - np.eye(2)).max() < 0.004
-    slanted, _ = geometry.refine_slanted(geometry.picture(spectrum, residual.shape), start)
+    slanted, _ = geometry.refine_slanted(picture(spectrum, residual.shape), start)
     assert slanted > before + 1
-
-
-@given(st.floats(-3, 300), st.floats(-3, 300))
-def test_warping_stays_within_the_picture(x, y):
-    picture = np.arange(64, dtype=np.float32).reshape(8, 8)
-    value = geometry.warped(picture, np.array([[x]]), np.array([[y]]))[0, 0]
-    assert 0 <= value <= 63
-    if abs(x) > 4 or abs(y) > 4:
-        assert value == 0
-
-
-def test_warping_is_exact_on_a_ramp():
-    ramp = np.tile(np.arange(16, dtype=np.float32), (16, 1))
-    at = np.array([[-3.3, 0.0, 2.7]])
-    assert np.allclose(geometry.warped(ramp, at, np.zeros_like(at)), at + 7.5, atol=1e-5)

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kinemark.provenance.grid import area_matrix, dct_matrix, gaussian_matrix, linear_matrix, radius
+from kinemark.provenance.grid import (
+    Sampler,
+    area_matrix,
+    dct_matrix,
+    gaussian_matrix,
+    linear_matrix,
+    radius,
+    resampled,
+    spread,
+)
 
 
 @pytest.mark.parametrize(("cells", "length"), [(64, 256), (64, 100), (32, 720), (4, 3), (256, 160)])
@@ -34,3 +45,35 @@ def test_dct_is_orthonormal():
 def test_radius_counts_from_the_constant():
     assert radius(8)[0, 0] == 0
     assert radius(8)[3, 4] == 5
+
+
+@given(st.floats(-3, 300), st.floats(-3, 300))
+def test_sampling_stays_within_the_picture(x, y):
+    picture = np.arange(64, dtype=np.float32).reshape(8, 8)
+    value = Sampler((8, 8), np.array([[x]]), np.array([[y]]))(picture)[0, 0]
+    assert 0 <= value <= 63
+    if abs(x) > 4 or abs(y) > 4:
+        assert value == 0
+
+
+def test_sampling_is_exact_on_a_ramp():
+    ramp = np.tile(np.arange(16, dtype=np.float32), (16, 1))
+    at = np.array([[-3.3, 0.0, 2.7]])
+    assert np.allclose(Sampler((16, 16), at, np.zeros_like(at))(ramp), at + 7.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (16, 24), (8, 24), (8, 12)])
+def test_resampling_keeps_the_mean_of_a_plane(size):
+    plane = np.random.default_rng(0).random((8, 12)).astype(np.float32)
+    resized = resampled(plane, *size)
+    assert resized.shape == size
+    assert resized.mean() == pytest.approx(plane.mean(), abs=0.03)
+
+
+@given(st.integers(-50, 50), st.integers(1, 200), st.integers(1, 40))
+def test_spread_is_even_and_holds_both_ends(start, length, most):
+    chosen = spread(start, start + length, most)
+    assert len(chosen) == min(length, most)
+    assert chosen[0] == start
+    assert chosen[-1] == (start + length - 1 if len(chosen) > 1 else start)
+    assert len(chosen) < 3 or np.ptp(np.diff(chosen)) <= 1

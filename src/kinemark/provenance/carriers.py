@@ -60,6 +60,9 @@ class Waves:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __add__(self, other: Waves) -> Waves:
+        return Waves(np.concatenate([self.y, other.y]), np.concatenate([self.x, other.x]))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carriers:

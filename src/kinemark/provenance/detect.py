@@ -34,7 +34,7 @@ from kinemark.provenance import watermark
 from kinemark.provenance.credentials import GENERATOR, Credentials, read_credentials
 from kinemark.provenance.findings import THIS, Finding, MarkedSpan, is_forged
 from kinemark.provenance.fingerprint import fingerprint
-from kinemark.provenance.grid import GRID
+from kinemark.provenance.grid import GRID, spread
 from kinemark.provenance.keys import load_keys
 from kinemark.provenance.ledger import Entry, Ledger
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED, agreement
@@ -230,7 +230,7 @@ class _Records:
         for start, stop in mark.spans:
             fit: float | None = None
             if entry and stored:
-                chosen = np.unique(np.linspace(start, stop - 1, _COMPARED).round().astype(np.int64))
+                chosen = spread(start, stop, _COMPARED)
                 width, height = entry.body["size"]
                 fits = agreement(footage.frames[chosen], stored, (height, width), mark.placement)
                 fit = float(np.median(fits)) if np.isfinite(fits).all() else None

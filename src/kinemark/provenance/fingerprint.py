@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinemark.errors import RequestError
-from kinemark.provenance.grid import LUMA, area_matrix, dct_matrix, radius
+from kinemark.provenance.grid import LUMA, area_matrix, dct_matrix, radius, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +58,7 @@ def fingerprint(frames_THWC: Frames) -> Fingerprint:
     luma_TSS = np.stack([down_h @ (frame_HWC @ LUMA) @ down_w for frame_HWC in frames_THWC])
     count = len(luma_TSS)
     quarters = area_matrix(QUARTERS, count) @ luma_TSS.reshape(count, -1)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_FRAMES)).round().astype(np.int64))
+    chosen = spread(0, count, MAX_FRAMES)
     return Fingerprint(
         clip=b"".join(_hash(picture.reshape(CELLS, CELLS)) for picture in quarters),
         frames=b"".join(_hash(picture) for picture in luma_TSS[chosen]),

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kinemark.provenance.carriers import BAND, PERIOD, pilot, pilot_waves
-from kinemark.provenance.spectrum import KEPT, PADDED, canonical_size, sample
+from kinemark.provenance.grid import Sampler
+from kinemark.provenance.spectrum import canonical_size, sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -158,15 +159,6 @@ def refine_slanted(whitened_HW: NDArray[np.float32], geometry: Geometry) -> tupl
     return _climb(score, geometry.matrix, _SLANTED_STEPS, rounds=4)
 
 
-def picture(spectrum_FF: Spectrum, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The whitened picture [h, w] on the seen canonical plane, back from its spectrum."""
-    index = np.arange(-KEPT // 2, KEPT // 2)
-    full = np.zeros((PADDED, PADDED), np.complex64)
-    turn_y, turn_x = (np.exp(-2j * np.pi * index * (length - 1) / 2 / PADDED) for length in size)
-    full[np.ix_(index, index)] = spectrum_FF * turn_y[:, None] * turn_x[None, :]
-    return np.asarray(np.fft.ifft2(full).real[: size[0], : size[1]] * PADDED, np.float32)
-
-
 def read_slanted(whitened_HW: NDArray[np.float32], geometry: Geometry, waves: Waves) -> Spectrum:
     """Amplitudes at the waves [K] of a picture that is first put back onto the original plane."""
     rows, columns = whitened_HW.shape
@@ -177,7 +169,7 @@ def read_slanted(whitened_HW: NDArray[np.float32], geometry: Geometry, waves: Wa
     if np.array_equal(geometry.matrix, np.eye(3)):
         x, y, straight = np.arange(columns) + 0.5 - columns / 2, np.arange(rows) + 0.5 - rows / 2, whitened_HW
     else:
-        straight = warped(whitened_HW, *geometry.seen(*np.meshgrid(x, y)))
+        straight = Sampler((rows, columns), *geometry.seen(*np.meshgrid(x, y)))(whitened_HW)
     half = int(BAND[1])
     reach = np.arange(-half, half + 1)
     table = np.exp(-2j * np.pi / PERIOD * np.outer(reach, y)) @ straight
@@ -202,25 +194,12 @@ def undo(frames_THWC: Frames, geometry: Geometry, size: tuple[int, int]) -> tupl
     at_x, at_y = geometry.seen(x, y)
     inside = (np.abs(at_x) < seen_columns / 2) & (np.abs(at_y) < seen_rows / 2)
     scale_y, scale_x = frames_THWC.shape[1] / seen_rows, frames_THWC.shape[2] / seen_columns
+    sample_at = Sampler(frames_THWC.shape[1:3], at_x * scale_x, at_y * scale_y)
     straight = [
-        np.stack([warped(frame[..., c].astype(np.float32), at_x * scale_x, at_y * scale_y) for c in range(3)], axis=-1)
+        np.stack([sample_at(frame[..., channel].astype(np.float32)) for channel in range(3)], axis=-1)
         for frame in frames_THWC
     ]
     return np.stack(straight).round().clip(0, 255).astype(np.uint8), inside
-
-
-def warped(picture_HW: NDArray[np.float32], x: Matrix, y: Matrix) -> NDArray[np.float32]:
-    """Bilinear samples of a picture at positions about its centre; 0 outside."""
-    rows, columns = picture_HW.shape
-    column, row = x + (columns - 1) / 2, y + (rows - 1) / 2
-    inside = (column > -0.5) & (column < columns - 0.5) & (row > -0.5) & (row < rows - 0.5)
-    column, row = np.clip(column, 0, columns - 1.001), np.clip(row, 0, rows - 1.001)
-    left, top = column.astype(np.int64), row.astype(np.int64)
-    part_x, part_y = (column - left).astype(np.float32), (row - top).astype(np.float32)
-    flat, corner = picture_HW.ravel(), top * columns + left
-    upper = flat[corner] * (1 - part_x) + flat[corner + 1] * part_x
-    lower = flat[corner + columns] * (1 - part_x) + flat[corner + columns + 1] * part_x
-    return np.asarray((upper * (1 - part_y) + lower * part_y) * inside, np.float32)
 
 
 # --- the list of maps -------------------------------------------------------------------------------------------------
@@ -297,17 +276,18 @@ _SLANTED_STEPS: Final = (
 )
 
 
-def _climb(score: object, matrix: Matrix, steps: tuple[Matrix, ...], rounds: int) -> tuple[float, Geometry]:
+def _climb(
+    score: Callable[[Matrix], float], matrix: Matrix, steps: tuple[Matrix, ...], rounds: int
+) -> tuple[float, Geometry]:
     """Coordinate ascent: keep every step that helps, halve the steps when none does."""
-    assert callable(score)
-    best, factor = float(score(matrix)), 1.0
+    best, factor = score(matrix), 1.0
     for _ in range(rounds):
         for _ in range(3):
             before = best
             for step in steps:
                 for sign in (1.0, -1.0):
                     tried = matrix + sign * factor * step
-                    value = float(score(tried))
+                    value = score(tried)
                     if value > best:
                         best, matrix = value, tried
                         break

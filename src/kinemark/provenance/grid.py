@@ -1,4 +1,4 @@
-"""Small linear maps that watermark and fingerprint share: luma, exact area scaling, the DCT."""
+"""Small maps that the marks and fingerprints share: luma, scaling, sampling between pixels, the DCT, even choice."""
 
 from __future__ import annotations
 
@@ -32,6 +32,41 @@ def linear_matrix(length: int, cells: int) -> NDArray[np.float32]:
     """Linear interpolation matrix [length, cells] from cell centres to pixel centres."""
     position = np.clip((np.arange(length) + 0.5) * cells / length - 0.5, 0, cells - 1)
     return np.asarray(np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells))), np.float32)
+
+
+def resampled(plane_HW: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """A plane at another size: area means where it gets smaller, linear interpolation where it gets larger."""
+    rows, columns = plane_HW.shape
+    if height != rows:
+        plane_HW = (area_matrix if height < rows else linear_matrix)(height, rows) @ plane_HW
+    if width != columns:
+        plane_HW = plane_HW @ (area_matrix if width < columns else linear_matrix)(width, columns).T
+    return plane_HW
+
+
+class Sampler:
+    """Bilinear samples of pictures of one size at fixed positions about their centre; 0 outside."""
+
+    def __init__(self, size: tuple[int, int], x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        rows, columns = size
+        column, row = x + (columns - 1) / 2, y + (rows - 1) / 2
+        self._inside = (column > -0.5) & (column < columns - 0.5) & (row > -0.5) & (row < rows - 0.5)
+        column, row = np.clip(column, 0, columns - 1.001), np.clip(row, 0, rows - 1.001)
+        left, top = column.astype(np.int64), row.astype(np.int64)
+        self._part_x, self._part_y = (column - left).astype(np.float32), (row - top).astype(np.float32)
+        self._corner, self._columns = top * columns + left, columns
+
+    def __call__(self, picture_HW: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The samples of one plane [H, W], shaped as the positions are."""
+        flat, corner, below = picture_HW.ravel(), self._corner, self._corner + self._columns
+        upper = flat[corner] * (1 - self._part_x) + flat[corner + 1] * self._part_x
+        lower = flat[below] * (1 - self._part_x) + flat[below + 1] * self._part_x
+        return np.asarray((upper * (1 - self._part_y) + lower * self._part_y) * self._inside, np.float32)
+
+
+def spread(start: int, stop: int, most: int) -> NDArray[np.int64]:
+    """Up to `most` whole numbers of [start, stop), evenly spaced, the first and the last among them."""
+    return np.unique(np.linspace(start, stop - 1, min(stop - start, most)).round().astype(np.int64))
 
 
 @lru_cache(maxsize=16)

@@ -11,12 +11,12 @@ Shapes: T frames, H W size in pixels, C = 24 cells a side.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from kinemark.provenance.geometry import IDENTITY, undo
-from kinemark.provenance.grid import LUMA, area_matrix
+from kinemark.provenance.grid import LUMA, area_matrix, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,15 +30,13 @@ CONFIRMED: Final = 0.78
 """Agreement from which the footage is called the clip."""
 CONTRADICTED: Final = 0.72
 """Agreement up to which it is called other footage."""
-_BYTES: Final = CELLS * CELLS // 8
 _LEAST_CELLS: Final = 0.25
 """Share of the original that has to be seen before anything is said."""
 
 
 def describe(frames_THWC: Frames) -> bytes:
     """The bits of up to 32 evenly spaced frames, 72 bytes each."""
-    count = len(frames_THWC)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_FRAMES)).round().astype(np.int64))
+    chosen = spread(0, len(frames_THWC), MAX_FRAMES)
     return b"".join(np.packbits(_detail(frames_THWC[index]) > 0).tobytes() for index in chosen)
 
 
@@ -56,8 +54,7 @@ def agreement(
     straight_Thwc, inside_hw = undo(frames_THWC, placement, size)
     seen = _cells(inside_hw.astype(np.float32)) > 0.99
     # A cell's detail needs its neighbours, so the rim of what is seen does not count.
-    around = np.pad(seen, 1, mode="edge")
-    seen &= around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
+    seen &= np.all(_neighbours(seen), axis=0)
     if seen.mean() < _LEAST_CELLS:
         return np.full(len(frames_THWC), np.nan)
     bits = np.unpackbits(np.frombuffer(stored, np.uint8)).reshape(-1, CELLS, CELLS)
@@ -71,10 +68,14 @@ def agreement(
 def _detail(frame_HWC: Frames) -> NDArray[np.float32]:
     """Each cell's mean luma less that of its four neighbours [C, C]; large contrasts are compressed."""
     cells = _cells(frame_HWC @ LUMA)
-    around = np.pad(cells, 1, mode="edge")
-    neighbours = (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]) / 4
-    difference = cells - neighbours
+    difference = cells - sum(_neighbours(cells)) / 4
     return np.asarray(np.sign(difference) * np.sqrt(np.abs(difference)), np.float32)
+
+
+def _neighbours(cells_CC: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """The cells above, below, left and right of each [C, C]; at the border the cell itself."""
+    around = np.pad(cells_CC, 1, mode="edge")
+    return around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]
 
 
 def _cells(plane_HW: NDArray[np.float32]) -> NDArray[np.float32]:

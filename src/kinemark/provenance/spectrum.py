@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kinemark.provenance.carriers import PERIOD
-from kinemark.provenance.grid import LUMA, area_matrix, gaussian_matrix, linear_matrix
+from kinemark.provenance.grid import LUMA, gaussian_matrix, resampled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +32,7 @@ KEPT: Final = 512
 OVERSAMPLING: Final = PADDED // PERIOD
 """Samples of the spectrum per step of a wave vector."""
 MAX_ASPECT: Final = 3.0
+_INDEX: Final = np.arange(-KEPT // 2, KEPT // 2)
 
 # Chosen on real clips at CRF 32 and 36, by the correlation with the true pattern.
 _SMOOTH = 2.0
@@ -57,7 +58,7 @@ def residuals(frames_THWC: Frames, parts: int) -> Array:
     count = len(frames_THWC)
     total_Phw = np.zeros((min(parts, count), rows, columns), np.float32)
     for index, frame_HWC in enumerate(frames_THWC):
-        luma = _resampled(frame_HWC @ LUMA, rows, columns)
+        luma = resampled(frame_HWC @ LUMA, rows, columns)
         detail = luma - blur_h @ luma @ blur_w
         contrast = np.sqrt(np.maximum(blur_h @ (detail * detail) @ blur_w, 0))
         total_Phw[index * len(total_Phw) // count] += detail / (contrast + np.float32(_CONTRAST_FLOOR))
@@ -72,12 +73,7 @@ def whiten(residual_hw: Array) -> Spectrum:
     rows, columns = residual_hw.shape
     padded = np.zeros((PADDED, PADDED), np.float32)
     padded[:rows, :columns] = residual_hw
-    spectrum = np.fft.fft2(padded)
-    index = np.arange(-KEPT // 2, KEPT // 2)
-    spectrum = spectrum[np.ix_(index, index)]
-    # The transform is about the first sample's corner; the canonical plane's origin is the centre of the frame.
-    turn_y, turn_x = (np.exp(2j * np.pi * index * (length - 1) / 2 / PADDED) for length in (rows, columns))
-    spectrum *= turn_y[:, None] * turn_x[None, :]
+    spectrum = np.fft.fft2(padded)[np.ix_(_INDEX, _INDEX)] * _turn((rows, columns))
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     blur = gaussian_matrix(KEPT, _NEIGHBOURS)
     size = np.sqrt(power)
@@ -104,11 +100,14 @@ def sample(spectrum_FF: Spectrum, waves: Waves, maps_G22: NDArray[np.float64]) -
     return np.asarray(upper * (1 - part_y) + lower * part_y, np.complex64)
 
 
-def _resampled(plane_HW: Array, rows: int, columns: int) -> Array:
-    """Area means where it gets smaller, linear interpolation where it gets larger."""
-    height, width = plane_HW.shape
-    if height != rows:
-        plane_HW = (area_matrix(rows, height) if rows < height else linear_matrix(rows, height)) @ plane_HW
-    if width != columns:
-        plane_HW = plane_HW @ (area_matrix(columns, width) if columns < width else linear_matrix(columns, width)).T
-    return plane_HW
+def picture(spectrum_FF: Spectrum, size: tuple[int, int]) -> Array:
+    """The whitened picture [h, w], back from its spectrum."""
+    full = np.zeros((PADDED, PADDED), np.complex64)
+    full[np.ix_(_INDEX, _INDEX)] = spectrum_FF * _turn(size).conj()
+    return np.asarray(np.fft.ifft2(full).real[: size[0], : size[1]] * PADDED, np.float32)
+
+
+def _turn(size: tuple[int, int]) -> NDArray[np.complex128]:
+    """What moves a transform's origin [F, F] from the first sample to the centre of a picture of this size."""
+    turn_y, turn_x = (np.exp(2j * np.pi * _INDEX * (length - 1) / 2 / PADDED) for length in size)
+    return np.asarray(turn_y[:, None] * turn_x[None, :])

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,9 +28,11 @@ from kinemark.errors import RequestError
 from kinemark.provenance import carriers, geometry
 from kinemark.provenance.carriers import BAND, CHECK_BITS, CODED_BITS, ID_BITS, PERIOD, SALT_BITS
 from kinemark.provenance.grid import LUMA, area_matrix, linear_matrix
-from kinemark.provenance.spectrum import residuals, whiten
+from kinemark.provenance.spectrum import picture, residuals, whiten
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from numpy.typing import NDArray
 
     from kinemark.data.video import Frames
@@ -124,21 +127,11 @@ def detect(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
         RequestError: the frames are not uint8 [T, H, W, 3] of at least 64 x 64 pixels.
     """
     seen = _Seen.of(frames_THWC)
-    best, decoded = WatermarkFinding(None, present=False, score=-math.inf, p_value=1.0), 0
-    for placement in geometry.orientations():
-        pilot_K = geometry.read(seen.spectrum, placement, carriers.pilot_waves())
-        score = geometry.pilot_score(pilot_K)
-        if score > best.score:
-            best = replace(best, score=score, placement=placement)
-        if key is not None:
-            payload_K = geometry.read(seen.spectrum, placement, carriers.payload_waves())
-            payload, agreement, words = _decode(payload_K, key)
-            decoded += words
-            if payload is not None:
-                best = replace(best, score=score, placement=placement, payload=payload, agreement=agreement)
-                break
-    p_value = min(1.0, 8 * 0.5 * math.erfc(best.score / math.sqrt(2)))
-    return _concluded(best, seen, key, p_value=p_value, decoded=decoded)
+    pilot, payload = carriers.pilot_waves(), carriers.payload_waves()
+    scored = [(geometry.pilot_score(geometry.read(seen.spectrum, g, pilot)), g) for g in geometry.orientations()]
+    best, words = _best(scored, ((s, g, geometry.read(seen.spectrum, g, payload)) for s, g in scored), key)
+    p_value = min(1.0, len(scored) * 0.5 * math.erfc(best.score / math.sqrt(2)))
+    return _concluded(best, seen, key, p_value=p_value, words=words)
 
 
 def search(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
@@ -151,22 +144,16 @@ def search(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
     """
     seen = _Seen.of(frames_THWC)
     ranked = geometry.search(seen.spectrum, keep=_GEOMETRIES)
-    picture_hw = geometry.picture(seen.spectrum, seen.residual_Phw.shape[1:])
+    picture_hw = picture(seen.spectrum, seen.residual_Phw.shape[1:])
     slanted = [geometry.refine_slanted(picture_hw, placement) for _, placement in ranked[:_SLANTED]]
-    score, placement = max([*slanted, *ranked], key=lambda pair: pair[0])
-    best, decoded = WatermarkFinding(None, present=False, score=score, p_value=1.0, placement=placement), 0
-    waves = carriers.payload_waves()
-    readings = [(s, g, geometry.read_slanted(picture_hw, g, waves)) for s, g in slanted if key is not None]
-    readings += [(s, g, geometry.read(seen.spectrum, g, waves)) for s, g in ranked if key is not None]
-    for score, placement, payload_K in readings:
-        assert key is not None
-        payload, agreement, words = _decode(payload_K, key)
-        decoded += words
-        if payload is not None:
-            best = replace(best, score=score, placement=placement, payload=payload, agreement=agreement)
-            break
+    payload = carriers.payload_waves()
+    readings = chain(
+        ((s, g, geometry.read_slanted(picture_hw, g, payload)) for s, g in slanted),
+        ((s, g, geometry.read(seen.spectrum, g, payload)) for s, g in ranked),
+    )
+    best, words = _best([*slanted, *ranked], readings, key)
     p_value = min(1.0, math.exp((_SEARCH_USUAL - best.score) / _SEARCH_SPREAD))
-    return _concluded(best, seen, key, p_value=p_value, decoded=decoded)
+    return _concluded(best, seen, key, p_value=p_value, words=words)
 
 
 def wrong_key_energies(frames_THWC: Frames, key: bytes) -> tuple[Values, float, float]:
@@ -245,6 +232,25 @@ class _Seen:
         return cls(residual_Phw, whiten(residual_Phw.sum(axis=0)), len(frames_THWC))
 
 
+def _best(
+    scored: Sequence[tuple[float, Geometry]], readings: Iterable[tuple[float, Geometry, Spectrum]], key: bytes | None
+) -> tuple[WatermarkFinding, int]:
+    """The first placement under which an id is read, or else the one of the largest score; and how many words it took.
+
+    Readings (score, placement, payload's amplitudes) are taken one by one, until an id is read.
+    """
+    score, placement = max(scored, key=lambda pair: pair[0])
+    best, decoded = WatermarkFinding(None, present=False, score=score, p_value=1.0, placement=placement), 0
+    if key is None:
+        return best, 0
+    for score, placement, payload_K in readings:
+        payload, agreement, words = _decode(payload_K, key)
+        decoded += words
+        if payload is not None:
+            return replace(best, score=score, placement=placement, payload=payload, agreement=agreement), decoded
+    return best, decoded
+
+
 def _soft(payload_K: Spectrum, key: bytes) -> tuple[Values, Values]:
     """Soft coded bits [S, M] for every salt, of unit variance where there is no mark; and sum v^4 / (sum v^2)^2 [M]."""
     dealt = carriers.carriers(key)
@@ -269,7 +275,7 @@ def _decode(payload_K: Spectrum, key: bytes) -> tuple[int | None, float | None, 
 
 
 def _concluded(
-    found: WatermarkFinding, seen: _Seen, key: bytes | None, *, p_value: float, decoded: int
+    found: WatermarkFinding, seen: _Seen, key: bytes | None, *, p_value: float, words: int
 ) -> WatermarkFinding:
     """Say how sure it is, and in which parts of the clip the mark lies."""
     present = found.payload is not None or p_value < PRESENCE_LIMIT
@@ -277,7 +283,7 @@ def _concluded(
         found,
         present=present,
         p_value=p_value,
-        false_accept=decoded / 2 ** (CHECK_BITS + SALT_BITS),
+        false_accept=words / 2 ** (CHECK_BITS + SALT_BITS),
         placement=found.placement if present else None,
         spans=_spans(found, seen, key) if present else (),
     )
@@ -298,16 +304,13 @@ def _spans(found: WatermarkFinding, seen: _Seen, key: bytes | None) -> tuple[tup
 def _part_scores(found: WatermarkFinding, seen: _Seen, key: bytes | None) -> Values:
     """Correlation of each part with the mark that was found [P]: standard normal where it is not there."""
     assert found.placement is not None
-    sought = [(carriers.pilot_waves(), carriers.pilot())]
+    waves, amplitude_K = carriers.pilot_waves(), carriers.pilot()
     if found.payload is not None and key is not None:
-        sought.append((carriers.payload_waves(), carriers.payload_amplitudes(found.payload, key)))
-    score_P, energy_P = np.zeros(len(seen.residual_Phw)), np.zeros(len(seen.residual_Phw))
-    total_hw = seen.residual_Phw.sum(axis=0)
-    for waves, amplitude_K in sought:
-        gain_K = 1 / np.maximum(np.abs(geometry.read_slanted(total_hw, found.placement, waves)), 1e-6)
-        for part, residual_hw in enumerate(seen.residual_Phw):
-            value_K = geometry.read_slanted(residual_hw, found.placement, waves) * gain_K
-            value_K /= np.maximum(1.0, np.abs(value_K) * len(seen.residual_Phw) / 3)
-            score_P[part] += float(np.sum((value_K * amplitude_K.conj()).real))
-            energy_P[part] += float(np.sum(np.abs(value_K) ** 2))
-    return score_P / np.sqrt(np.maximum(energy_P, 1e-12))
+        waves += carriers.payload_waves()
+        amplitude_K = np.concatenate([amplitude_K, carriers.payload_amplitudes(found.payload, key)])
+    value_PK = np.stack([geometry.read_slanted(part, found.placement, waves) for part in seen.residual_Phw])
+    # Every wave counts as much as it does in the whole clip, where it was evened out; no part may outweigh the others.
+    value_PK /= np.maximum(np.abs(value_PK.sum(axis=0)), 1e-6)
+    value_PK /= np.maximum(1.0, np.abs(value_PK) * len(value_PK) / 3)
+    score_P = np.sum((value_PK * amplitude_K.conj()).real, axis=1)
+    return np.asarray(score_P / np.sqrt(np.maximum(np.sum(np.abs(value_PK) ** 2, axis=1), 1e-12)), np.float64)

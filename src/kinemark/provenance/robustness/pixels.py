@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinemark.provenance.grid import LUMA, area_matrix, gaussian_matrix, linear_matrix
+from kinemark.provenance.geometry import Geometry
+from kinemark.provenance.grid import LUMA, Sampler, gaussian_matrix, resampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,9 +76,8 @@ def grayscale(clip: Clip, _rng: Generator) -> Clip:
 def blur(clip: Clip, rng: Generator) -> Clip:
     """Gaussian of 0.3 to 1.2 pixels at 256 pixels, more for larger frames."""
     height, width = clip.frames.shape[1:3]
-    sigma = rng.uniform(0.3, 1.2) * np.sqrt(height * width) / 256
-    down, across = gaussian_matrix(height, float(sigma)), gaussian_matrix(width, float(sigma)).T
-    return clip.each(lambda frame: _separable(frame, down, across))
+    sigma = float(rng.uniform(0.3, 1.2) * np.sqrt(height * width) / 256)
+    return clip.each(lambda frame: _blurred(frame, sigma))
 
 
 def noise(clip: Clip, rng: Generator) -> Clip:
@@ -187,7 +187,6 @@ def recapture(clip: Clip, rng: Generator) -> Clip:
     moved = corner * fill + rng.uniform(-0.02, 0.02, (4, 2)) * [width, height]
     shot = warped(clip, homography(moved, corner))
     sigma = float(rng.uniform(0.5, 0.9) * np.sqrt(height * width) / 256)
-    down, across = gaussian_matrix(height, sigma), gaussian_matrix(width, sigma).T
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     beat = rng.uniform(0.15, 0.5, 2)
     moire = (2 * np.sin(beat[0] * x + 0.1 * y) * np.sin(beat[1] * y)).astype(np.float32)[..., None]
@@ -196,7 +195,7 @@ def recapture(clip: Clip, rng: Generator) -> Clip:
     exposure = iter(1 + 0.02 * np.sin(phase + breath * np.arange(len(clip.frames))))
 
     def film(frame: NDArray[np.float32]) -> NDArray[np.float32]:
-        toned = 255 * (np.clip(_separable(frame + moire, down, across), 0, 255) / 255) ** exponent
+        toned = 255 * (np.clip(_blurred(frame + moire, sigma), 0, 255) / 255) ** exponent
         filmed = toned * balance * next(exposure) + rng.normal(0, 3, frame.shape)
         return np.asarray(filmed, np.float32)
 
@@ -208,34 +207,15 @@ def recapture(clip: Clip, rng: Generator) -> Clip:
 
 def resized(clip: Clip, height: int, width: int) -> Clip:
     """Area means where it shrinks, linear interpolation where it grows."""
-
-    def matrix(cells: int, length: int) -> NDArray[np.float32]:
-        return area_matrix(cells, length) if cells < length else linear_matrix(cells, length)
-
-    down, across = matrix(height, clip.frames.shape[1]), matrix(width, clip.frames.shape[2]).T
-    return clip.each(lambda frame: _separable(frame, down, across))
+    return clip.each(lambda frame: _by_channel(frame, lambda plane: resampled(plane, height, width)))
 
 
 def warped(clip: Clip, matrix: NDArray[np.float64]) -> Clip:
     """Every frame sampled where a homography takes each pixel's (x, y, 1) about the centre; black outside."""
     height, width = clip.frames.shape[1:3]
     x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
-    depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
-    column = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / depth + (width - 1) / 2
-    row = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / depth + (height - 1) / 2
-    inside = (column > -0.5) & (column < width - 0.5) & (row > -0.5) & (row < height - 0.5)
-    column, row = np.clip(column, 0, width - 1.001), np.clip(row, 0, height - 1.001)
-    left, top = column.astype(np.int64), row.astype(np.int64)
-    part_x, part_y = (column - left).astype(np.float32)[..., None], (row - top).astype(np.float32)[..., None]
-    corner = top * width + left
-
-    def look(frame: NDArray[np.float32]) -> NDArray[np.float32]:
-        flat = frame.reshape(-1, 3)
-        upper = flat[corner] * (1 - part_x) + flat[corner + 1] * part_x
-        lower = flat[corner + width] * (1 - part_x) + flat[corner + width + 1] * part_x
-        return np.asarray((upper * (1 - part_y) + lower * part_y) * inside[..., None], np.float32)
-
-    return clip.each(look)
+    sample_at = Sampler((height, width), *Geometry(matrix).original(x, y))
+    return clip.each(lambda frame: _by_channel(frame, sample_at))
 
 
 def homography(source_42: NDArray[np.float64], target_42: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -247,7 +227,13 @@ def homography(source_42: NDArray[np.float64], target_42: NDArray[np.float64]) -
     return np.append(np.linalg.solve(np.array(rows), np.array(right)), 1.0).reshape(3, 3)
 
 
-def _separable(
-    frame_HWC: NDArray[np.float32], down: NDArray[np.float32], across: NDArray[np.float32]
+def _blurred(frame_HWC: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    height, width = frame_HWC.shape[:2]
+    down, across = gaussian_matrix(height, sigma), gaussian_matrix(width, sigma).T
+    return _by_channel(frame_HWC, lambda plane: np.asarray(down @ plane @ across, np.float32))
+
+
+def _by_channel(
+    frame_HWC: NDArray[np.float32], change: Callable[[NDArray[np.float32]], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    return np.stack([down @ frame_HWC[..., channel] @ across for channel in range(3)], axis=-1)
+    return np.stack([change(frame_HWC[..., channel]) for channel in range(3)], axis=-1)
