@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark.errors import RequestError
+from kinemark.provenance import certificates
 from kinemark.provenance.findings import FINGERPRINT_HINT
 from kinemark.provenance.other_makers import UNREADABLE
 from kinemark.provenance.watermark import PRESENCE_LIMIT
@@ -110,7 +111,7 @@ def check_report(path: Path) -> Checked:
         ) from error
     return Checked(
         intact=_fits(signer, root, signature, _canonical(content)) and page == _page(content, seal),
-        signer=root.fingerprint(hashes.SHA256()).hex(),
+        signer=certificates.digest(root),
         content=content,
     )
 

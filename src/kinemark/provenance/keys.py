@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kinemark.errors import FailureError
+from kinemark.provenance.certificates import C2PA_CLAIM_SIGNING
 
 ROOT, ROOT_KEY = "root.pem", "root-key.pem"
 SIGNER, SIGNER_KEY = "signer.pem", "signer-key.pem"
@@ -39,7 +40,6 @@ ROOT_DAYS = 20 * 365
 SIGNER_DAYS = 365
 """C2PA allows at most 366 days for a claim signing certificate."""
 RENEW_DAYS = 30
-C2PA_CLAIM_SIGNING = x509.ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def load_keys(keys_dir: Path) -> Keys | None:
         _require_private(keys_dir / name)
     try:
         root, signer = _certificate(keys_dir / ROOT), _certificate(keys_dir / SIGNER)
-        root_key, signer_key = _private_key(keys_dir / ROOT_KEY), _private_key(keys_dir / SIGNER_KEY)
+        root_key, signer_key = read_private_key(keys_dir / ROOT_KEY), read_private_key(keys_dir / SIGNER_KEY)
         watermark_secret = bytes.fromhex((keys_dir / WATERMARK_KEY).read_text().strip())
     except OSError as error:
         raise FailureError(f"cannot read the keys in {keys_dir}: {error}; check who owns the folder.") from error
@@ -132,12 +132,12 @@ def _make(keys_dir: Path, now: dt.datetime) -> None:
     try:
         root_key, signer_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         root = _root_certificate(root_key, now)
-        _write(draft / ROOT_KEY, _pem(root_key))
-        _write(draft / ROOT, root.public_bytes(serialization.Encoding.PEM))
-        _write(draft / SIGNER_KEY, _pem(signer_key))
+        write_private(draft / ROOT_KEY, private_pem(root_key))
+        write_private(draft / ROOT, root.public_bytes(serialization.Encoding.PEM))
+        write_private(draft / SIGNER_KEY, private_pem(signer_key))
         signer = _signer_certificate(root, root_key, signer_key.public_key(), now)
-        _write(draft / SIGNER, signer.public_bytes(serialization.Encoding.PEM))
-        _write(draft / WATERMARK_KEY, secrets.token_hex(32).encode())
+        write_private(draft / SIGNER, signer.public_bytes(serialization.Encoding.PEM))
+        write_private(draft / WATERMARK_KEY, secrets.token_hex(32).encode())
         try:
             draft.rename(keys_dir)
         except OSError:
@@ -149,11 +149,11 @@ def _make(keys_dir: Path, now: dt.datetime) -> None:
 
 def _renew(keys_dir: Path, now: dt.datetime) -> None:
     """Replace the signer's certificate, for the same key, in one step."""
-    root, root_key = _certificate(keys_dir / ROOT), _private_key(keys_dir / ROOT_KEY)
-    signer = _signer_certificate(root, root_key, _private_key(keys_dir / SIGNER_KEY).public_key(), now)
+    root, root_key = _certificate(keys_dir / ROOT), read_private_key(keys_dir / ROOT_KEY)
+    signer = _signer_certificate(root, root_key, read_private_key(keys_dir / SIGNER_KEY).public_key(), now)
     draft = keys_dir / f".{SIGNER}-{secrets.token_hex(4)}"
     try:
-        _write(draft, signer.public_bytes(serialization.Encoding.PEM))
+        write_private(draft, signer.public_bytes(serialization.Encoding.PEM))
         draft.replace(keys_dir / SIGNER)
     finally:
         draft.unlink(missing_ok=True)
@@ -221,20 +221,28 @@ def _certificate(path: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(path.read_bytes())
 
 
-def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Read a key from a PEM file without a password.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds no key.
+        TypeError: it holds another kind of key.
+    """
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{path.name} is not an elliptic curve key")
     return key
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A key as PEM text, not encrypted: the mode of its file protects it."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, and push it to the disk."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

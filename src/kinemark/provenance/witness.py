@@ -10,15 +10,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark.errors import FailureError
 from kinemark.provenance import merkle
+from kinemark.provenance.keys import private_pem, read_private_key, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +59,9 @@ def watch(leaves: Sequence[bytes], folder: Path, now: dt.datetime | None = None)
     if problems:
         raise FailureError(f"the ledger's history was changed: {problems[0]}. Nothing was witnessed.")
     key = _key(folder)
-    head = Head(len(leaves), merkle.root(leaves).hex(), (now or dt.datetime.now(dt.UTC)).isoformat(), "")
-    signature = key.sign(head.signed, ec.ECDSA(hashes.SHA256())).hex()
-    head = Head(head.size, head.root, head.time, signature)
-    line = json.dumps({"size": head.size, "root": head.root, "time": head.time, "signature": head.signature})
+    unsigned = Head(len(leaves), merkle.root(leaves).hex(), (now or dt.datetime.now(dt.UTC)).isoformat(), "")
+    head = replace(unsigned, signature=key.sign(unsigned.signed, ec.ECDSA(hashes.SHA256())).hex())
+    line = json.dumps(asdict(head))
     with (folder / _HEADS).open("a") as file:
         file.write(line + "\n")
         file.flush()
@@ -117,14 +117,7 @@ def _key(folder: Path) -> ec.EllipticCurvePrivateKey:
     try:
         if not path.is_file():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(pem)
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError) as error:
+            write_private(path, private_pem(ec.generate_private_key(ec.SECP256R1())))
+        return read_private_key(path)
+    except (OSError, ValueError, TypeError) as error:
         raise FailureError(f"cannot use the witness's key {path}: {error}; check the folder") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise FailureError(f"the witness's key {path} is no elliptic curve key; restore it")
-    return key
