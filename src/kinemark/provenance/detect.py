@@ -142,7 +142,7 @@ def verify(path: Path | str, settings: Settings | None = None, *, quick: bool = 
         nearest = records.nearest(seen) if seen else None
     found = (
         say.credentials_finding(credentials, same_bytes=same_bytes),
-        say.watermark_finding(mark, stage, spans, keyed=keys is not None, searched=not quick),
+        say.watermark_finding(mark, stage, spans, keyed=keys is not None),
         say.presence_finding(mark, stage, [footage.seconds(span) for span in mark.spans]),
         say.fingerprint_finding(nearest, is_video=footage.is_video),
         say.TRACE,

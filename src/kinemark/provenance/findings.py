@@ -84,19 +84,15 @@ def credentials_finding(found: Credentials, *, same_bytes: bool) -> Finding:
             return Finding("credentials", "none", None, detail | {"says": says})
 
 
-def watermark_finding(
-    mark: WatermarkFinding, stage: Stage, spans: Sequence[MarkedSpan], *, keyed: bool, searched: bool
-) -> Finding:
+def watermark_finding(mark: WatermarkFinding, stage: Stage, spans: Sequence[MarkedSpan], *, keyed: bool) -> Finding:
     """The payload under this installation's key."""
     detail: dict[str, Any] = {"stage": stage, "false_accept": mark.false_accept}
     if not keyed:
         says = "Not looked for: this installation has no watermark key yet; its first release makes one."
         return Finding("watermark", "none", None, detail | {"says": says})
     if mark.payload is None:
-        how = (
-            "Cropped and turned copies were searched, too." if searched else "Cropped and turned copies: not searched."
-        )
-        says = f"No readable id. {how} Strong compression or removal can destroy it."
+        searched = "were searched, too" if stage == "search" else "were not searched"
+        says = f"No readable id. Cropped and turned copies {searched}. Strong compression or removal can destroy it."
         return Finding("watermark", "none", None, detail | {"says": says})
     id_ = f"{mark.payload:08x}"
     detail |= {
