@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kinemark.cli import main
+from command_line import run
 from kinemark.data.video import read_video
 from kinemark.model import load
 from kinemark.training.sheet import write_png
@@ -23,13 +23,6 @@ def model():
 @pytest.fixture(autouse=True)
 def _tiny_by_name(model, monkeypatch):
     monkeypatch.setitem(load.KNOWN, "tiny", lambda: model)
-
-
-def run(capsys, *args):
-    with pytest.raises(SystemExit) as left:
-        main([str(arg) for arg in args])
-    printed = capsys.readouterr()
-    return left.value.code or 0, printed.out, printed.err
 
 
 def make(capsys, path, *more):

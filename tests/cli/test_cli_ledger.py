@@ -6,17 +6,10 @@ import sqlite3
 
 import pytest
 
-from kinemark.cli import main
+from command_line import released_ramp, run
 from kinemark.provenance.keys import require_keys
 from kinemark.provenance.ledger import Ledger
 from kinemark.settings import load_settings
-
-
-def run(capsys, *args):
-    with pytest.raises(SystemExit) as left:
-        main([str(arg) for arg in args])
-    printed = capsys.readouterr()
-    return left.value.code or 0, printed.out, printed.err
 
 
 @pytest.fixture
@@ -78,17 +71,7 @@ def test_find_a_clip(capsys, released_clip):
 
 @pytest.fixture
 def released_clip(tmp_path):
-    import numpy as np
-
-    from kinemark.provenance.release import ReleaseFacts, release
-    from kinemark.safety.decision import REQUIRED_GATES, Decision, Judgement, digest_frames
-
-    y, x = np.mgrid[0:96, 0:128]
-    frames = np.stack([((x * 2 + y + 9 * t) % 200)[..., None].repeat(3, -1) for t in range(5)]).astype(np.uint8)
-    judged = tuple(Judgement(gate, "output", "allow", None, "test", "for the test") for gate in REQUIRED_GATES)
-    facts = ReleaseFacts(fps=8.0, model="spark", weights_digest="ab" * 32)
-    decision = Decision("1", "cd" * 32, digest_frames(frames), judged)
-    return release(frames, decision, tmp_path / "clip.mp4", facts, load_settings())
+    return released_ramp(tmp_path / "clip.mp4")
 
 
 def test_without_a_ledger_it_says_how_one_comes_about(capsys):

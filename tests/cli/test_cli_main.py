@@ -6,18 +6,10 @@ import sys
 
 import pytest
 
-from kinemark.cli import main
+from command_line import run
 from kinemark.errors import FailureError
 
 BAD = "a beheaded soldier"
-
-
-def run(capsys, *args):
-    """(exit code, stdout, stderr) of `kinemark args`."""
-    with pytest.raises(SystemExit) as left:
-        main(args)
-    printed = capsys.readouterr()
-    return left.value.code or 0, printed.out, printed.err
 
 
 def test_help_lists_the_verbs(capsys):

@@ -4,14 +4,7 @@ import json
 
 import pytest
 
-from kinemark.cli import main
-
-
-def run(capsys, *args):
-    with pytest.raises(SystemExit) as left:
-        main([str(arg) for arg in args])
-    printed = capsys.readouterr()
-    return left.value.code or 0, printed.out, printed.err
+from command_line import run
 
 
 @pytest.mark.slow

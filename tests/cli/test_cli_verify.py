@@ -3,41 +3,22 @@
 import csv
 import json
 
-import numpy as np
 import pytest
 
-from kinemark.cli import main
+from command_line import moving_ramp, released_ramp, run
 from kinemark.cli.verify import _harmless
 from kinemark.data.video import encode_mp4
-from kinemark.provenance.release import ReleaseFacts, release
-from kinemark.safety.decision import REQUIRED_GATES, Decision, Judgement, digest_frames
-from kinemark.settings import load_settings
 
 
 @pytest.fixture
 def folder(tmp_path):
     """One clip of ours, one that is not, one that is broken."""
-    y, x = np.mgrid[0:96, 0:128]
-    frames = np.stack([((x * 2 + y + 9 * t) % 200)[..., None].repeat(3, -1) for t in range(5)]).astype(np.uint8)
-    judged = tuple(
-        Judgement(gate, "prompt" if gate == "prompt" else "output", "allow", None, "test", "for the test")
-        for gate in REQUIRED_GATES
-    )
-    decision = Decision("1", "cd" * 32, digest_frames(frames), judged)
     (tmp_path / "files" / "deep").mkdir(parents=True)
-    facts = ReleaseFacts(fps=8.0, model="spark", weights_digest="ab" * 32)
-    release(frames, decision, tmp_path / "files" / "deep" / "ours.mp4", facts, load_settings())
-    encode_mp4(frames[:, ::-1], 8, tmp_path / "files" / "foreign.mp4")
+    released_ramp(tmp_path / "files" / "deep" / "ours.mp4")
+    encode_mp4(moving_ramp()[:, ::-1], 8, tmp_path / "files" / "foreign.mp4")
     (tmp_path / "files" / "=broken.mp4").write_bytes(b"no video")
     (tmp_path / "files" / "notes.txt").write_text("left alone")
     return tmp_path / "files"
-
-
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    return left.value.code or 0, printed.out, printed.err
 
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])

@@ -1,6 +1,7 @@
 import pytest
-from provenance_clips import FACTS, ball, decision
+from provenance_clips import FACTS, ball
 
+from command_line import decision
 from kinemark.provenance.release import release
 from kinemark.settings import Settings
 

@@ -3,7 +3,6 @@
 import numpy as np
 
 from kinemark.provenance.release import ReleaseFacts
-from kinemark.safety.decision import REQUIRED_GATES, Decision, Judgement, digest_frames
 
 FPS = 8.0
 FACTS = ReleaseFacts(fps=FPS, model="spark", weights_digest="ab" * 32, prompt="a red ball rolls over the grass")
@@ -47,12 +46,3 @@ def texture(frames=17, height=256, width=256, seed=5):
 
 
 VARIED = {"ball": ball, "sunset": sunset, "texture": texture}
-
-
-def decision(frames, *, action="allow"):
-    """A complete decision about exactly these frames."""
-    judgements = tuple(
-        Judgement(gate, "prompt" if gate == "prompt" else "output", action, None, "test", "for the test")
-        for gate in REQUIRED_GATES
-    )
-    return Decision("1", "cd" * 32, digest_frames(frames), judgements)

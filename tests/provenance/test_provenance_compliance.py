@@ -1,8 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from provenance_clips import FACTS, ball, decision
+from provenance_clips import FACTS, ball
 
+from command_line import decision
 from kinemark.data.video import read_tags, read_video
 from kinemark.errors import RequestError
 from kinemark.provenance import compliance, watermark

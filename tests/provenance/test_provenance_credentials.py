@@ -7,8 +7,9 @@ from dataclasses import replace
 import c2pa
 import pytest
 from PIL import Image
-from provenance_clips import FACTS, FPS, ball, decision, sunset
+from provenance_clips import FACTS, FPS, ball, sunset
 
+from command_line import decision
 from kinemark.data.video import encode_mp4
 from kinemark.errors import FailureError
 from kinemark.provenance.credentials import MADE_BY_AI, Claim, manifest, read_credentials, sign

@@ -5,8 +5,9 @@ from dataclasses import replace
 import av
 import numpy as np
 import pytest
-from provenance_clips import FACTS, FPS, ball, decision, sunset, texture
+from provenance_clips import FACTS, FPS, ball, sunset, texture
 
+from command_line import decision
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import FailureError, RequestError
 from kinemark.provenance import watermark

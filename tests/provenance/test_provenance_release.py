@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from provenance_clips import FACTS, FPS, ball, decision
+from provenance_clips import FACTS, FPS, ball
 
+from command_line import decision
 from kinemark.data.video import read_video
 from kinemark.errors import FailureError, RefusedError, RequestError
 from kinemark.provenance import release as module
@@ -217,9 +218,10 @@ def test_what_a_killed_process_left_is_swept_a_day_later(frames, settings, tmp_p
 
 _CHILD = """
 import os, resource, signal, sys
-sys.path.insert(0, {here!r})
+sys.path[:0] = [{here!r}, {tests!r}]
 from pathlib import Path
-from provenance_clips import FACTS, ball, decision
+from command_line import decision
+from provenance_clips import FACTS, ball
 from kinemark.errors import FailureError
 from kinemark.provenance import release as module
 from kinemark.settings import Settings
@@ -236,7 +238,9 @@ except FailureError as error:
 
 
 def child(folder, fault, small=SMALL):
-    code = _CHILD.format(here=str(Path(__file__).parent), small=small, fault=fault)
+    code = _CHILD.format(
+        here=str(Path(__file__).parent), tests=str(Path(__file__).parents[1]), small=small, fault=fault
+    )
     return subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, timeout=300)
 
 
@@ -269,7 +273,7 @@ def test_kill_9_between_steps_leaves_no_file_and_a_whole_ledger(tmp_path, settin
 
 
 def test_two_processes_release_at_once(tmp_path, settings):
-    code = _CHILD.format(here=str(Path(__file__).parent), small=SMALL, fault="")
+    code = _CHILD.format(here=str(Path(__file__).parent), tests=str(Path(__file__).parents[1]), small=SMALL, fault="")
     run = [subprocess.Popen([sys.executable, "-c", code.replace("clip.mp4", f"{i}.mp4"), tmp_path]) for i in range(2)]
     assert [process.wait(timeout=300) for process in run] == [0, 0]
     assert events(settings) == ["release", "release"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinemark.cli.output import Json, out, print_json
+from kinemark.cli.output import Json, out, print_json, write_text
 from kinemark.errors import RequestError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def compliance(
     with tempfile.TemporaryDirectory() as folder:
         results = examine(chosen, _make(profile, Path(folder)))
     if report is not None:
-        report.write_text(_markdown(chosen, results))
+        write_text(report, _markdown(chosen, results))
     if json:
         print_json({"results": [asdict(result) for result in results]})
     elif report is None:
@@ -55,6 +55,7 @@ def _make(profiles: str, folder: Path) -> Evidence:
 
     import c2pa
 
+    from kinemark.cli.footage import rendered
     from kinemark.data.transcode import H264, transcode
     from kinemark.data.video import read_tags, read_video
     from kinemark.provenance import watermark
@@ -66,14 +67,10 @@ def _make(profiles: str, folder: Path) -> Evidence:
     from kinemark.safety.policy import load_policy
     from kinemark.settings import load_settings
     from kinemark.timeline import SPARK_FPS
-    from kinemark.worlds.render import clip_times, render
-    from kinemark.worlds.spec import batch_scenes, sample_scene
 
     prompt, policy = "a quiet scene for a check", load_policy()
     settings = replace(load_settings(), profiles=profiles)
-    times = clip_times(1, frames=round(SECONDS * SPARK_FPS), fps=SPARK_FPS)
-    video = render(batch_scenes([sample_scene(random.Random(1))]), times, (256, 384)).video_BTCHW[0]
-    frames = (video.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    frames = rendered(random.Random(1), round(SECONDS * SPARK_FPS), (256, 384))
     decision = judge_output(frames, SPARK_FPS, judge_prompt(prompt, policy), policy, content=closed_world)
     facts = ReleaseFacts(SPARK_FPS, "worlds", "0" * 64, prompt)
     made = release(frames, decision, folder / "check.mp4", facts, settings)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinemark.cli.output import Json, out, print_json
-from kinemark.errors import FailureError, RequestError
+from kinemark.cli.output import Json, out, print_json, write_text
+from kinemark.errors import RequestError
 
 if TYPE_CHECKING:
     from kinemark.provenance.ledger import Ledger
@@ -55,11 +55,8 @@ def export(
     text = "".join(line + "\n" for line in lines)
     if output is None:
         print(text, end="")
-        return
-    try:
-        output.write_text(text)
-    except OSError as error:
-        raise FailureError(f"cannot write {output}: {error.strerror or error}; choose another place") from error
+    else:
+        write_text(output, text)
 
 
 @app.command()

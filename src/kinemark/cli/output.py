@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kinemark.errors import RequestError
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
@@ -16,6 +20,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to std
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on one line of stdout."""
     print(json.dumps(value))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write what a verb was asked to put into a file, byte for byte.
+
+    Raises:
+        RequestError: the file cannot be written there.
+    """
+    try:
+        path.write_text(text, "utf-8", newline="")
+    except OSError as error:
+        raise RequestError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
 
 
 def out() -> Console:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kinemark.cli.output import Json, err, out, print_json
+from kinemark.cli.output import Json, err, out, print_json, write_text
 from kinemark.errors import RequestError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def robustness(
         raise RequestError(f"there is no folder {clips}; give a folder with videos, or leave --clips out")
     report = _measure(SUITES[suite], suite, clips, rows, jobs, peers=peers)
     if output is not None:
-        output.write_text(to_markdown(report))
+        write_text(output, to_markdown(report))
     if json:
         print_json(to_json(report))
     elif output is None:
@@ -134,20 +134,16 @@ def _sources(suite: Suite, clips: Path | None, size: str) -> list[Source]:
 
 
 def _rendered(count: int, size: str) -> Iterator[Source]:
+    from kinemark.cli.footage import rendered
     from kinemark.provenance.robustness.measure import Source
     from kinemark.provenance.robustness.pixels import Clip
     from kinemark.timeline import SPARK_FPS
-    from kinemark.worlds.render import clip_times, render
-    from kinemark.worlds.spec import batch_scenes, sample_scene
 
     rng = random.Random(2026)
-    frames = round(SECONDS * SPARK_FPS)
+    shape = (256, 256) if size == "256" else (720, 1280)
     for index in range(count):
-        times = clip_times(1, frames=frames, fps=SPARK_FPS)
-        shape = (256, 256) if size == "256" else (720, 1280)
-        video = render(batch_scenes([sample_scene(rng)]), times, shape).video_BTCHW
-        pixels = (video[0].clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-        yield Source(f"rendered {index}", "rendered", Clip(pixels, float(SPARK_FPS)))
+        frames = rendered(rng, round(SECONDS * SPARK_FPS), shape)
+        yield Source(f"rendered {index}", "rendered", Clip(frames, float(SPARK_FPS)))
 
 
 def _generated(count: int) -> Iterator[Source]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from kinemark.cli.output import Json, err, out, print_json
+from kinemark.cli.output import Json, err, out, print_json, write_text
 from kinemark.errors import KinemarkError, RequestError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _file(path: Path, report: Path | None, *, quick: bool, json: bool) -> None:
 
         if report.suffix.lower() not in {".html", ".htm"}:
             raise RequestError(f"the report is to be named {report.name!r}; it is a page, so give it the ending .html")
-        _write(report, evidence.report(verification, require_keys(settings.keys_dir)))
+        write_text(report, evidence.report(verification, require_keys(settings.keys_dir)))
     if json:
         print_json(verification.to_dict())
         return
@@ -98,7 +98,7 @@ def _folder(folder: Path, table: Path | None, jobs: int, *, quick: bool, json: b
             said = row["error"] or row["summary"].partition(".")[0]
             err().print(f"{len(rows)}/{len(files)}  {row['path']}: {said}", soft_wrap=True)
     if table is not None:
-        _write(table, _table(rows))
+        write_text(table, _table(rows))
     if json:
         print_json({"files": rows})
     else:
@@ -147,10 +147,3 @@ def _table(rows: list[dict[str, Any]]) -> str:
 def _harmless(value: object) -> str:
     text = value if isinstance(value, str) else json_format.dumps(value)
     return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8", newline="")
-    except OSError as error:
-        raise RequestError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
