@@ -21,7 +21,8 @@ import numpy as np
 
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.provenance import watermark
-from kinemark.provenance.credentials import Claim, read_credentials, sign
+from kinemark.provenance.claims import Claim, sign
+from kinemark.provenance.credentials import read_credentials
 from kinemark.provenance.detect import verify
 from kinemark.provenance.fingerprint import fingerprint
 from kinemark.provenance.grid import GRID
@@ -78,7 +79,7 @@ def measure(frames_THWC: Frames, repeats: int, folder: Path) -> dict[str, float]
             "encode": lambda _: encode_mp4(marked, FPS, encoded),
             "fingerprint": lambda _: fingerprint(read_video(encoded, size=(GRID, GRID)).frames_THWC),
             "sign": lambda i: sign(encoded, folder / f"signed{i}.mp4", claim, keys),
-            "read_back": lambda i: read_credentials(folder / f"signed{i}.mp4", {"own": keys.root_pem}),
+            "read_back": lambda i: read_credentials(folder / f"signed{i}.mp4", keys.anchors),
             "ledger": lambda i: ledger.append("release", f"{i:08x}", {}, fingerprint=bytes(32)),
             "release": lambda i: release(frames_THWC, decision, folder / f"clip{i}.mp4", facts, settings),
             "verify": lambda i: verify(folder / f"clip{i}.mp4", settings),

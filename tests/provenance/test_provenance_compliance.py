@@ -86,7 +86,7 @@ def test_the_tag_is_covered_by_the_signature(settings, tmp_path):
     content = made.path.read_bytes()
     assert b'"Label":"1"' in content
     (tmp_path / "edited.mp4").write_bytes(content.replace(b'"Label":"1"', b'"Label":"2"'))
-    assert read_credentials(tmp_path / "edited.mp4", {}).state == "invalid"
+    assert read_credentials(tmp_path / "edited.mp4", ()).state == "invalid"
 
 
 def test_profiles_are_named():

@@ -12,7 +12,9 @@ from provenance_clips import FACTS, FPS, ball, sunset
 from command_line import decision
 from kinemark.data.video import encode_mp4
 from kinemark.errors import FailureError
-from kinemark.provenance.credentials import MADE_BY_AI, Claim, manifest, read_credentials, sign
+from kinemark.provenance.anchors import THIS, Anchor
+from kinemark.provenance.claims import MADE_BY_AI, Claim, manifest, sign
+from kinemark.provenance.credentials import read_credentials
 from kinemark.provenance.credits import Credits
 from kinemark.provenance.given import GivenSpan
 from kinemark.provenance.keys import load_keys, require_keys
@@ -43,28 +45,28 @@ def assertions(path):
 
 
 def test_a_signed_file_is_trusted_under_its_own_root(bench):
-    found = read_credentials(bench[3], {"here": bench[1].root_pem})
-    assert (found.state, found.root, found.generator, found.id) == ("trusted", "here", "Kinemark", "a1b2c3d4")
+    found = read_credentials(bench[3], bench[1].anchors)
+    assert (found.state, found.root, found.generator, found.id) == ("trusted", THIS, "Kinemark", "a1b2c3d4")
     assert found.codes == ()
     assert found.label.startswith("urn:c2pa:")
 
 
 def test_without_its_root_it_is_only_valid(bench, tmp_path):
     other = require_keys(tmp_path / "keys")
-    for roots in ({}, {"other": other.root_pem}):
-        found = read_credentials(bench[3], roots)
+    for anchors in ((), other.anchors):
+        found = read_credentials(bench[3], anchors)
         assert (found.state, found.root) == ("valid", None)
         assert found.codes == ("signingCredential.untrusted",)
 
 
 def test_the_right_one_of_several_roots_is_named(bench, tmp_path):
     other = require_keys(tmp_path / "keys")
-    found = read_credentials(bench[3], {"other": other.root_pem, "here": bench[1].root_pem})
+    found = read_credentials(bench[3], (Anchor("other", other.root_pem), Anchor("here", bench[1].root_pem)))
     assert found.root == "here"
 
 
 def test_an_unsigned_file_has_none(bench):
-    assert read_credentials(bench[2], {}).state == "none"
+    assert read_credentials(bench[2], ()).state == "none"
 
 
 def test_the_manifest_says_what_a_generator_must_say(bench):
@@ -94,7 +96,7 @@ def test_the_prompt_is_in_the_file_only_when_asked(bench, tmp_path):
     sign(encoded, tmp_path / "asked.mp4", asked, keys)
     assert prompt.encode() in (tmp_path / "asked.mp4").read_bytes()
     assert prompt.encode() not in signed.read_bytes()
-    assert read_credentials(tmp_path / "asked.mp4", {"here": keys.root_pem}).state == "trusted"
+    assert read_credentials(tmp_path / "asked.mp4", keys.anchors).state == "trusted"
     assert "ingredients" not in manifest(CLAIM)
 
 
@@ -108,7 +110,7 @@ def test_one_flipped_bit_of_the_picture_makes_it_invalid(bench, tmp_path):
     content = bytearray(bench[3].read_bytes())
     content[content.find(b"mdat") + 200] ^= 1
     (tmp_path / "changed.mp4").write_bytes(content)
-    found = read_credentials(tmp_path / "changed.mp4", {"here": bench[1].root_pem})
+    found = read_credentials(tmp_path / "changed.mp4", bench[1].anchors)
     assert found.state == "invalid"
     assert "assertion.bmffHash.mismatch" in found.codes
     assert found.generator == "Kinemark"
@@ -118,7 +120,7 @@ def test_one_flipped_bit_of_the_manifest_makes_it_invalid(bench, tmp_path):
     content = bytearray(bench[3].read_bytes())
     content[content.find(b"trainedAlgorithmicMedia") + 3] ^= 1
     (tmp_path / "changed.mp4").write_bytes(content)
-    assert read_credentials(tmp_path / "changed.mp4", {"here": bench[1].root_pem}).state == "invalid"
+    assert read_credentials(tmp_path / "changed.mp4", bench[1].anchors).state == "invalid"
 
 
 def test_a_manifest_that_cannot_be_read_is_damaged_not_absent(bench, tmp_path):
@@ -126,12 +128,12 @@ def test_a_manifest_that_cannot_be_read_is_damaged_not_absent(bench, tmp_path):
     start = content.find(b"jumb")
     content[start + 40 : start + 400] = bytes(360)
     (tmp_path / "changed.mp4").write_bytes(content)
-    assert read_credentials(tmp_path / "changed.mp4", {"here": bench[1].root_pem}).state == "invalid"
+    assert read_credentials(tmp_path / "changed.mp4", bench[1].anchors).state == "invalid"
 
 
 def test_a_kind_of_file_without_credentials(bench, tmp_path):
     shutil.copy(bench[3], tmp_path / "clip.mkv")
-    assert read_credentials(tmp_path / "clip.mkv", {}).state == "none"
+    assert read_credentials(tmp_path / "clip.mkv", ()).state == "none"
 
 
 def signed_briefly(source, folder):
@@ -151,7 +153,7 @@ def signed_briefly(source, folder):
 def test_after_the_certificate_has_run_out_the_state_says_so(bench, tmp_path):
     brief, target, runs_out = signed_briefly(bench[2], tmp_path)
     time.sleep(max(0.0, (runs_out - dt.datetime.now(dt.UTC)).total_seconds()) + 1.5)  # it counts whole seconds
-    found = read_credentials(target, {"here": brief.root_pem})
+    found = read_credentials(target, brief.anchors)
     assert found.state == "expired"
     assert found.id == "a1b2c3d4"
     with pytest.raises(FailureError, match="not valid at time of signing"):
@@ -196,7 +198,7 @@ def test_kept_footage_is_placed_with_its_time_range_and_its_own_manifest(setting
     assert ingredient["relationship"] == "componentOf"
     assert ingredient["active_manifest"] in store["manifests"]
     assert "source" not in ingredient["title"]  # people name files after themselves
-    found = read_credentials(made.path, {"ours": load_keys(settings.keys_dir).root_pem})
+    found = read_credentials(made.path, load_keys(settings.keys_dir).anchors)
     assert found.state == "trusted"
     assert found.given == (GivenSpan(0, 0.25),)
     assert found.seconds == 0.625
@@ -209,7 +211,7 @@ def test_changed_footage_is_an_input(settings, tmp_path):
     said, active, _ = actions(made.path)
     assert said[0]["changes"][0]["description"] == "given footage, changed"
     assert active["ingredients"][0]["relationship"] == "inputTo"
-    assert read_credentials(made.path, {}).given == facts.given
+    assert read_credentials(made.path, ()).given == facts.given
 
 
 def test_credits_are_written_when_given_and_not_otherwise(settings, tmp_path):
@@ -228,9 +230,9 @@ def test_pictures_are_signed_and_a_changed_byte_is_seen(settings, tmp_path, suff
     Image.fromarray(ball(frames=1, height=64, width=64)[0]).save(tmp_path / f"plain{suffix}", kind)
     claim = Claim("0000abcd", dt.datetime.now(dt.UTC), 1.0, "spark", "ab" * 32)
     sign(tmp_path / f"plain{suffix}", tmp_path / f"signed{suffix}", claim, keys)
-    found = read_credentials(tmp_path / f"signed{suffix}", {"ours": keys.root_pem})
+    found = read_credentials(tmp_path / f"signed{suffix}", keys.anchors)
     assert (found.state, found.id) == ("trusted", "0000abcd")
     content = bytearray((tmp_path / f"signed{suffix}").read_bytes())
     content[-40] ^= 1
     (tmp_path / f"signed{suffix}").write_bytes(content)
-    assert read_credentials(tmp_path / f"signed{suffix}", {"ours": keys.root_pem}).state != "trusted"
+    assert read_credentials(tmp_path / f"signed{suffix}", keys.anchors).state != "trusted"

@@ -219,9 +219,7 @@ def test_after_the_certificate_ran_out_the_ledger_knows_the_same_bytes(released_
 
     settings, released = released_once
     original = detect.read_credentials
-    monkeypatch.setattr(
-        detect, "read_credentials", lambda path, roots: replace(original(path, roots), state="expired", root=None)
-    )
+    monkeypatch.setattr(detect, "read_credentials", lambda *args: replace(original(*args), state="expired", root=None))
     found = verify(released.path, settings)
     assert verdicts(found)["credentials"] == "match"
     assert found.made_by == "this_installation"
@@ -231,9 +229,7 @@ def test_credentials_of_another_maker_are_shown_and_not_counted(released_once, e
     from kinemark.provenance import detect
 
     original = detect.read_credentials
-    monkeypatch.setattr(
-        detect, "read_credentials", lambda path, roots: replace(original(path, roots), generator="Camera", id=None)
-    )
+    monkeypatch.setattr(detect, "read_credentials", lambda *args: replace(original(*args), generator="Camera", id=None))
     found = verify(released_once[1].path, empty)
     assert verdicts(found)["credentials"] == "none"
     assert verdicts(found)["other"] == "hint"

@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark.errors import FailureError
 from kinemark.provenance import keys
+from kinemark.provenance.certificates import C2PA_CLAIM_SIGNING, to_pem
+from kinemark.provenance.rotation import rotate
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 
@@ -57,7 +59,7 @@ def test_the_signer_is_what_c2pa_asks_for(folder):
     root.verify_directly_issued_by(root)
     assert isinstance(signer.public_key().curve, ec.SECP256R1)
     purposes = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert keys.C2PA_CLAIM_SIGNING in purposes
+    assert C2PA_CLAIM_SIGNING in purposes
     usage = signer.extensions.get_extension_for_class(x509.KeyUsage)
     assert usage.critical
     assert usage.value.digital_signature
@@ -124,8 +126,37 @@ def test_a_damaged_file_is_an_error(folder, name):
 def test_a_certificate_of_another_key_is_an_error(folder, tmp_path):
     keys.require_keys(folder)
     keys.require_keys(tmp_path / "other")
-    (folder / keys.SIGNER).write_bytes((tmp_path / "other" / keys.SIGNER).read_bytes())
-    with pytest.raises(FailureError, match="does not belong to the key"):
+    own, other = folder / keys.SIGNER, keys.read_pair(tmp_path / "other" / keys.SIGNER)
+    own.write_bytes(keys.pair(keys.read_pair(own)[0], other[1]))
+    with pytest.raises(FailureError, match="does not belong to its key"):
+        keys.load_keys(folder)
+
+
+def test_a_key_in_a_file_of_its_own_is_read_and_the_next_rotation_joins_them(folder):
+    made = keys.require_keys(folder)
+    chain, key = keys.read_pair(folder / keys.SIGNER)
+    (folder / keys.SIGNER).write_text(to_pem(chain[0]))
+    (folder / "signer-key.pem").write_bytes(keys.private_pem(key))
+    read = keys.load_keys(folder)
+    assert read.chain_pem == made.chain_pem
+    assert read.signer_key.public_key() == key.public_key()
+    rotated = rotate(folder)
+    assert rotated.signer_key.public_key() != key.public_key()
+    assert keys.load_keys(folder).chain_pem == rotated.chain_pem
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[]", "3"])
+def test_a_damaged_setting_of_time_stamps_is_an_error_and_not_no_time_stamps(folder, text):
+    keys.require_keys(folder)
+    (folder / keys.SIGNING).write_text(text)
+    with pytest.raises(FailureError, match="kinemark keys use --tsa"):
+        keys.load_keys(folder)
+
+
+def test_a_damaged_list_of_withdrawn_certificates_is_an_error_and_not_no_list(folder):
+    keys.require_keys(folder)
+    (folder / keys.REVOKED).write_text("damaged")
+    with pytest.raises(FailureError, match="no revocation list"):
         keys.load_keys(folder)
 
 

@@ -47,7 +47,7 @@ def test_one_file_arrives_marked_signed_and_recorded(released_once):
     assert video.frames_THWC.shape == (9, 160, 256, 3)
     assert video.fps == FPS
     assert watermark.detect(video.frames_THWC, keys.watermark_key).payload == int(released.id, 16)
-    found = read_credentials(released.path, {"here": keys.root_pem})
+    found = read_credentials(released.path, keys.anchors)
     assert (found.state, found.id) == ("trusted", released.id)
 
 
@@ -181,7 +181,7 @@ def test_ctrl_c_at_any_step_leaves_nothing(frames, settings, tmp_path, monkeypat
 
 def test_a_signature_that_does_not_read_back_as_trusted_is_not_released(frames, settings, tmp_path, monkeypatch):
     original = module.read_credentials
-    monkeypatch.setattr(module, "read_credentials", lambda path, _roots: original(path, {}))
+    monkeypatch.setattr(module, "read_credentials", lambda path, _anchors: original(path, ()))
     with pytest.raises(FailureError, match="reads back as valid"):
         release(frames, decision(frames), tmp_path / "clip.mp4", FACTS, settings)
     assert [file.name for file in tmp_path.iterdir()] == ["home"]
@@ -198,7 +198,7 @@ def test_a_damaged_ledger_stops_the_release_before_any_work(frames, settings, tm
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 def test_a_world_readable_key_stops_the_release(frames, settings, tmp_path):
     release(frames, decision(frames), tmp_path / "one.mp4", FACTS, settings)
-    (settings.keys_dir / "signer-key.pem").chmod(0o644)
+    (settings.keys_dir / "signer.pem").chmod(0o644)
     with pytest.raises(FailureError, match="chmod 600"):
         release(frames, decision(frames), tmp_path / "two.mp4", FACTS, settings)
     assert not (tmp_path / "two.mp4").exists()
@@ -279,7 +279,7 @@ def test_two_processes_release_at_once(tmp_path, settings):
     assert events(settings) == ["release", "release"]
     keys = load_keys(settings.keys_dir)
     for i in range(2):
-        assert read_credentials(tmp_path / f"{i}.mp4", {"here": keys.root_pem}).state == "trusted"
+        assert read_credentials(tmp_path / f"{i}.mp4", keys.anchors).state == "trusted"
 
 
 def test_frames_are_not_changed_in_place(frames, settings, tmp_path):

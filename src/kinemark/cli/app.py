@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from kinemark.cli import check, compliance, evaluate, generate, info, ledger, robustness, train, trust, verify
+from kinemark.cli import check, compliance, evaluate, generate, info, keys, ledger, robustness, train, trust, verify
 
 # Plain help: rich's would take longer to import than the rest of a `--help` takes.
 app: Final = typer.Typer(
@@ -25,5 +25,6 @@ app.command(name="train")(train.train)
 app.command(name="robustness")(robustness.robustness)
 app.command(name="compliance")(compliance.compliance)
 app.command(name="info")(info.info)
+app.add_typer(keys.app, name="keys")
 app.add_typer(trust.app, name="trust")
 app.add_typer(ledger.app, name="ledger")

@@ -25,7 +25,6 @@ MAX_SIGNER_DAYS: Final = 366
 C2PA_CLAIM_SIGNING: Final = x509.ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
 """C2PA's own purpose, "claim signing"."""
 PURPOSES: Final = {
-    C2PA_CLAIM_SIGNING: "c2pa-kp-claimSigning",
     ExtendedKeyUsageOID.EMAIL_PROTECTION: "emailProtection",
     x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"): "documentSigning",
 }

@@ -1,42 +1,31 @@
-"""Content Credentials: a C2PA 2.4 manifest that says "made by AI, by this system, with this id", signed by this key.
-
-Nothing in it tells who asked, or what for: the prompt is written only where the person wants it in the file.
-"""
+"""Content Credentials as a reader sees them: what a file's C2PA manifest says, and how far that can be believed."""
 
 from __future__ import annotations
 
-import io
+import datetime as dt
 import json
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import c2pa
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from kinemark.errors import FailureError
 from kinemark.provenance.given import GivenSpan
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from kinemark.provenance.credits import Credits
-    from kinemark.provenance.keys import Keys
+    from kinemark.provenance.anchors import Anchor
 
 GENERATOR = "Kinemark"
 SPEC_VERSION = "2.4"
 WATERMARK_ALGORITHM = "org.kinemark.watermark.2"
 """Name of the soft binding, in reverse-DNS form; not (yet) in C2PA's list, so others can read but not resolve it."""
-MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-"""Where given footage stands beside what the model made."""
 
-State = Literal["trusted", "valid", "expired", "invalid", "none"]
+State = Literal["trusted", "valid", "expired", "revoked", "invalid", "none"]
 
-_MIME = {
+MIME: Final = {
     ".mp4": "video/mp4",
     ".m4v": "video/mp4",
     ".mov": "video/quicktime",
@@ -47,33 +36,7 @@ _MIME = {
     ".jpeg": "image/jpeg",
     ".webp": "image/webp",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a manifest asserts.
-
-    Attributes:
-        id: the clip's id, eight hexadecimal digits, also the watermark's payload.
-        when: time of making, with a time zone.
-        seconds: duration of the clip.
-        model: name of the model.
-        weights_digest: SHA-256 of its weights, hexadecimal.
-        prompt: written into the file as an ingredient; None (the default of a release) writes nothing.
-        given: what of the clip was given.
-        sources: files that it was given from; each becomes an ingredient, its own manifest kept.
-        credits: what the person says about rights; None writes nothing.
-    """
-
-    id: str
-    when: dt.datetime
-    seconds: float
-    model: str
-    weights_digest: str
-    prompt: str | None = None
-    given: tuple[GivenSpan, ...] = ()
-    sources: tuple[Path, ...] = ()
-    credits: Credits | None = None
+"""What can carry credentials, by the ending of its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +46,11 @@ class Credentials:
     Attributes:
         state: "trusted" (intact, signed under one of the roots given), "valid" (intact, signer unknown: no proof of
             origin), "expired" (intact, but the signer's certificate has run out and no time stamp shows that it
-            was signed before), "invalid" (changed after signing, or damaged), "none".
-        root: name of the root under which it is trusted.
+            was signed before), "revoked" (intact, but the root withdrew the signer's certificate, and no time stamp
+            shows that it was signed before that), "invalid" (changed after signing, or damaged), "none".
+        root: name of the anchor under which it is trusted, or that withdrew the certificate.
+        serial: serial number of the signer's certificate.
+        time: when a trusted time stamp says that it was signed.
         generator: name of the program that signed.
         id: the clip's id from the watermark binding.
         codes: C2PA's failure codes, or what the reader said.
@@ -95,6 +61,8 @@ class Credentials:
 
     state: State
     root: str | None = None
+    serial: int | None = None
+    time: dt.datetime | None = None
     generator: str | None = None
     id: str | None = None
     codes: tuple[str, ...] = ()
@@ -103,145 +71,53 @@ class Credentials:
     seconds: float | None = None
 
 
-def sign(source: Path, target: Path, claim: Claim, keys: Keys) -> None:
-    """Copy `source` (an MP4, GIF, PNG, JPEG or WebP file) to the new file `target` with a signed manifest in it.
+def read_credentials(path: Path, anchors: Sequence[Anchor], time_roots: str = "") -> Credentials:
+    """Read and check a file's manifest, offline.
 
-    Raises:
-        FailureError: the manifest was not accepted, or a file could not be read or written.
+    Args:
+        path: a file without manifest has state "none"; whatever cannot be read is "invalid", never "none".
+        anchors: whose signatures are believed, in order.
+        time_roots: root certificates of time stamping authorities, PEM. A time stamp under one of them keeps a
+            signature believed after its certificate ran out, or was withdrawn later.
     """
-    try:
-        with (
-            _context(keys.root_pem) as context,
-            c2pa.Signer.from_callback(
-                lambda data: keys.signer_key.sign(data, ec.ECDSA(hashes.SHA256())),
-                c2pa.C2paSigningAlg.ES256,
-                keys.chain_pem,
-            ) as signer,
-            c2pa.Builder(manifest(claim, _MIME[target.suffix.lower()]), context=context) as builder,
-            source.open("rb") as reading,
-            target.open("x+b") as writing,
-        ):
-            if claim.prompt is not None:
-                builder.add_resource("prompt.txt", io.BytesIO(claim.prompt.encode()))
-            _add_sources(builder, claim)
-            builder.sign(signer, _MIME[target.suffix.lower()], reading, writing)
-    except (c2pa.C2paError, OSError) as error:
-        raise FailureError(
-            f"signing failed: {error}. The video was not released; check free disk space and the keys, and try again."
-        ) from error
-
-
-def manifest(claim: Claim, mime: str = "video/mp4") -> dict[str, Any]:
-    """The manifest definition for C2PA's builder, after C2PA 2.4 and CAWG's training and data mining assertion.
-
-    Every assertion is `created`: the signer vouches for it; without that flag the SDK files it under hearsay.
-    """
-    actions = _actions(claim)
-    span = {"timespan": {"start": 0, "end": round(claim.seconds * 1000)}}
-    disclosure = {
-        "modelType": "c2pa.types.model.pytorch",
-        "modelName": claim.model,
-        "modelIdentifier": f"pkg:generic/kinemark/{claim.model}?checksum=sha256:{claim.weights_digest}",
-        "contentProfile": {"humanOversightLevel": "prompt_guided"},
-    }
-    assertions = {
-        "c2pa.actions.v2": {"allActionsIncluded": True, "actions": actions},
-        "c2pa.soft-binding": {"alg": WATERMARK_ALGORITHM, "blocks": [{"scope": span, "value": claim.id}]},
-        "c2pa.ai-disclosure": disclosure,
-        "cawg.training-mining": {"entries": {"cawg.ai_generative_training": {"use": "notAllowed"}}},
-    }
-    rights = claim.credits.assertion() if claim.credits else None
-    if rights:
-        assertions["cawg.metadata"] = rights
-    definition: dict[str, Any] = {
-        "title": f"Kinemark {claim.id}",  # not the file's name: people name files after prompts
-        "format": mime,
-        "assertions": [{"label": label, "created": True, "data": data} for label, data in assertions.items()],
-    }
-    if claim.prompt is not None:
-        kind = [{"type": "c2pa.types.generator.prompt"}]
-        text = {"format": "text/plain", "identifier": "prompt.txt", "data_types": kind}
-        definition["ingredients"] = [
-            {"title": "prompt", "format": "text/plain", "relationship": "inputTo", "label": "prompt", "data": text}
-        ]
-        actions[0].setdefault("parameters", {}).setdefault("ingredientIds", []).append("prompt")
-    return definition
-
-
-def _actions(claim: Claim) -> list[dict[str, Any]]:
-    """What was done, in order: created, the given footage placed where it is, watermarked.
-
-    Kept footage is `c2pa.placed`, a component of the clip; footage that was changed in part is an input of what was
-    created from it. Both name their time ranges (regions of interest).
-    """
-    when = claim.when.isoformat(timespec="seconds").replace("+00:00", "Z")
-    common = {"when": when, "softwareAgent": {"name": GENERATOR, "version": version("kinemark")}}
-    created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": COMPOSITE if claim.given else MADE_BY_AI}
-    names = [name for name, _ in _ingredients(claim)]
-    changed = [span for span in claim.given if span.how == "changed"]
-    if changed:
-        created |= {"parameters": {"ingredientIds": list(names)}, "changes": _regions(changed, "changed")}
-    actions = [common | created]
-    kept = [span for span in claim.given if span.how == "kept"]
-    if kept:
-        placed = {"action": "c2pa.placed", "parameters": {"ingredientIds": names}, "changes": _regions(kept, "kept")}
-        actions.append(common | placed)
-    return [*actions, common | {"action": "c2pa.watermarked.bound"}]
-
-
-def _regions(spans: list[GivenSpan], how: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "description": f"given footage, {how}",
-            "region": [
-                {"type": "temporal", "time": {"type": "npt", "start": f"{span.start:.3f}", "end": f"{span.stop:.3f}"}}
-            ],
-        }
-        for span in spans
-    ]
-
-
-def _ingredients(claim: Claim) -> list[tuple[str, Path | None]]:
-    """A name for every file that footage was given from; one for frames that came from no file."""
-    if not claim.given:
-        return []
-    return [(f"given-{index}", path) for index, path in enumerate(claim.sources or (None,))]
-
-
-def _add_sources(builder: c2pa.Builder, claim: Claim) -> None:
-    """One ingredient for each source; its title says nothing about the person, its own manifest is kept."""
-    relation = "componentOf" if any(span.how == "kept" for span in claim.given) else "inputTo"
-    for name, path in _ingredients(claim):
-        about = json.dumps({"title": name, "relationship": relation, "label": name})
-        mime = _MIME.get(path.suffix.lower()) if path else None
-        if path is None or mime is None:
-            builder.add_ingredient(about, "application/octet-stream", io.BytesIO(b""))
-            continue
-        with path.open("rb") as stream:
-            builder.add_ingredient(about, mime, stream)
-
-
-def read_credentials(path: Path, roots: Mapping[str, str]) -> Credentials:
-    """Read and check a file's manifest against named root certificates (PEM), offline.
-
-    A file without manifest has state "none"; whatever cannot be read is "invalid", never "none".
-    """
-    if path.suffix.lower() not in _MIME:
+    if path.suffix.lower() not in MIME:
         return Credentials("none", codes=("format cannot carry credentials",))
     found = _read(path, None)
-    if found.state != "valid":
-        return found
-    for name, pem in roots.items():
-        trusted = _read(path, pem)
-        if trusted.state == "trusted":
-            return replace(trusted, root=name)
+    if found.state in {"valid", "expired"}:
+        for anchor in anchors:
+            judged = _under(path, anchor, time_roots, found)
+            if judged is not None:
+                return replace(judged, root=anchor.name)
     return found
 
 
-def _read(path: Path, anchor: str | None) -> Credentials:
+def trusted_time(path: Path, time_roots: str) -> dt.datetime | None:
+    """When a file was signed, as a time stamp under one of these roots (PEM) says; None without such a stamp."""
+    return _read(path, time_roots).time if time_roots else None
+
+
+def _under(path: Path, anchor: Anchor, time_roots: str, found: Credentials) -> Credentials | None:
+    """What a signature is worth under one anchor; None where that is nothing."""
+    if not anchor.knows(found.serial):
+        return None
+    plain = _read(path, anchor.root_pem)
+    if plain.state == "trusted" and not anchor.withdrew(plain.serial, None):
+        return plain
+    time = trusted_time(path, time_roots)
+    if plain.state == "trusted":
+        kept = time is not None and not anchor.withdrew(plain.serial, time)
+        return replace(plain, time=time) if kept else replace(plain, state="revoked")
+    if time is None or anchor.withdrew(found.serial, time):
+        return None
+    timed = _read(path, anchor.root_pem + time_roots)
+    # An authority that stamps times may issue other certificates, too: without the anchor it must not be enough.
+    return timed if timed.state == "trusted" and _read(path, time_roots).state != "trusted" else None
+
+
+def _read(path: Path, anchors: str | None) -> Credentials:
     try:
-        with _context(anchor) as context, path.open("rb") as stream:
-            reader = c2pa.Reader.try_create(_MIME[path.suffix.lower()], stream, context=context)
+        with context(anchors) as settings, path.open("rb") as stream:
+            reader = c2pa.Reader.try_create(MIME[path.suffix.lower()], stream, context=settings)
             if reader is None:
                 return Credentials("none")
             with reader:
@@ -252,13 +128,15 @@ def _read(path: Path, anchor: str | None) -> Credentials:
         return Credentials("none", codes=("format cannot carry credentials",))
     except (c2pa.C2paError, ValueError) as error:
         return Credentials("invalid", codes=(f"damaged manifest: {error}",))
-    failures = (results.get("activeManifest") or {}).get("failure") or []
-    codes = {str(failure.get("code")) for failure in failures}
+    codes, good = _codes(results, "failure"), _codes(results, "success")
     if state == "invalid" and codes and codes <= {"signingCredential.expired", "signingCredential.untrusted"}:
         state = "expired"
     active = (store.get("manifests") or {}).get(store.get("active_manifest")) or {}
+    signature = active.get("signature_info") or {}
     return Credentials(
         state=state,  # type: ignore[arg-type]  # one of State by construction
+        serial=_serial(signature),
+        time=_time(signature) if "timeStamp.trusted" in good else None,
         generator=next((info.get("name") for info in active.get("claim_generator_info") or []), None),
         id=_binding(active),
         codes=tuple(sorted(codes)),
@@ -266,6 +144,25 @@ def _read(path: Path, anchor: str | None) -> Credentials:
         given=tuple(_given(active)),
         seconds=_seconds(active),
     )
+
+
+def _codes(results: dict[str, Any], kind: Literal["failure", "success"]) -> set[str]:
+    """The codes that the C2PA library gave for the file's own manifest."""
+    return {str(item.get("code")) for item in (results.get("activeManifest") or {}).get(kind) or []}
+
+
+def _serial(signature: dict[str, Any]) -> int | None:
+    try:
+        return int(signature["cert_serial_number"])
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _time(signature: dict[str, Any]) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(signature["time"])
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def _binding(active: dict[str, Any]) -> str | None:
@@ -302,8 +199,8 @@ def _data(active: dict[str, Any], label: str) -> dict[str, Any]:
     return next((data for data in found if isinstance(data, dict)), {})
 
 
-def _context(anchor: str | None) -> c2pa.Context:
-    """Settings of the C2PA library: offline, no thumbnail, and exactly one anchor or none."""
+def context(anchors: str | None) -> c2pa.Context:
+    """Settings of the C2PA library: offline, no thumbnail, and these root certificates (PEM) or none."""
     info = {"name": GENERATOR, "version": version("kinemark"), "specVersion": SPEC_VERSION}
     settings: dict[str, Any] = {
         "version": 1,
@@ -311,6 +208,6 @@ def _context(anchor: str | None) -> c2pa.Context:
         "core": {"allowed_network_hosts": []},
         "builder": {"thumbnail": {"enabled": False}, "claim_generator_info": info},
     }
-    if anchor is not None:
-        settings["trust"] = {"user_anchors": anchor}
+    if anchors is not None:
+        settings["trust"] = {"user_anchors": anchors}
     return c2pa.Context.from_dict(settings)

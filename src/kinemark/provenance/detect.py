@@ -31,8 +31,9 @@ import numpy as np
 from kinemark.data.video import media_kind, read_image, read_video
 from kinemark.provenance import findings as say
 from kinemark.provenance import watermark
+from kinemark.provenance.anchors import THIS
 from kinemark.provenance.credentials import GENERATOR, Credentials, read_credentials
-from kinemark.provenance.findings import THIS, Finding, MarkedSpan, is_forged
+from kinemark.provenance.findings import Finding, MarkedSpan, is_forged
 from kinemark.provenance.fingerprint import fingerprint
 from kinemark.provenance.grid import GRID, spread
 from kinemark.provenance.keys import load_keys
@@ -40,7 +41,7 @@ from kinemark.provenance.ledger import Entry, Ledger
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED, agreement
 from kinemark.provenance.other_makers import other_marks
 from kinemark.provenance.release import READ_FRAMES
-from kinemark.provenance.trust import operators
+from kinemark.provenance.trust import operator_anchors, time_roots
 from kinemark.settings import load_settings
 
 if TYPE_CHECKING:
@@ -130,14 +131,13 @@ def verify(path: Path | str, settings: Settings | None = None, *, quick: bool = 
     footage = _Footage.of(path)
     settings = settings or load_settings()
     keys = load_keys(settings.keys_dir)
-    roots = {THIS: keys.root_pem} if keys else {}
-    roots |= {f"operator:{operator.name}": operator.root_pem for operator in operators(settings)}
-    credentials = read_credentials(path, roots)
+    anchors = (*(keys.anchors if keys else ()), *operator_anchors(settings))
+    credentials = read_credentials(path, anchors, time_roots(settings))
     key = keys.watermark_key if keys else None
     mark, stage = _look(footage.frames, key, quick=quick or credentials.state == "trusted")
     seen = fingerprint(footage.frames).clip if footage.is_video else None
     with _Records(settings.ledger_path) as records:
-        same_bytes = credentials.state == "expired" and records.holds(credentials.id, path)
+        same_bytes = credentials.state in {"expired", "revoked"} and records.holds(credentials.id, path)
         spans = records.compare(mark, footage)
         nearest = records.nearest(seen) if seen else None
     found = (

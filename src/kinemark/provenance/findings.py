@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from kinemark.provenance.anchors import THIS
 from kinemark.provenance.credentials import GENERATOR
 from kinemark.provenance.given import describe_spans
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED
@@ -24,7 +25,6 @@ Verdict = Literal["match", "none", "invalid", "forged", "hint"]
 Stage = Literal["quick", "search"]
 Content = Literal["confirmed", "unconfirmed", "contradicted"]
 
-THIS: Final = "this_installation"
 FINGERPRINT_MATCH: Final = 24
 """Differing bits, of 256, up to which a fingerprint is called a match."""
 FINGERPRINT_HINT: Final = 48
@@ -65,11 +65,21 @@ def credentials_finding(found: Credentials, *, same_bytes: bool) -> Finding:
     match found.state:
         case "trusted":
             made = describe_spans(found.given, found.seconds or 0.0)
-            says = f"Signed, unchanged since, and the key belongs to {found.root}. It says: {made}."
+            when = f", signed on {found.time:%Y-%m-%d %H:%M} UTC by its time stamp" if found.time else ""
+            says = f"Signed, unchanged since, and the key belongs to {found.root}{when}. It says: {made}."
             return Finding("credentials", "match", found.id, detail | {"says": says, "signer": found.root})
         case "expired" if same_bytes:
             says = "Signed here; the certificate has run out since, but the ledger holds exactly this file."
             return Finding("credentials", "match", found.id, detail | {"says": says, "signer": THIS})
+        case "revoked" if same_bytes:
+            says = "Signed here; the certificate was withdrawn since, but the ledger holds exactly this file."
+            return Finding("credentials", "match", found.id, detail | {"says": says, "signer": THIS})
+        case "revoked":
+            says = (
+                f"Unchanged since it was signed, but {found.root} withdrew that certificate, and no time stamp shows "
+                "that it was signed before: whoever got hold of the key may have made it."
+            )
+            return Finding("credentials", "hint", found.id, detail | {"says": says})
         case "expired" if own:
             says = "Unchanged since it was signed, but the certificate has run out and no time stamp tells when."
             return Finding("credentials", "hint", found.id, detail | {"says": says})

@@ -3,8 +3,14 @@
 | file in `settings.keys_dir` | what |
 |---|---|
 | root.pem, root-key.pem | certificate authority of this installation; `root.pem` is what others add to trust it |
-| signer.pem, signer-key.pem | the certificate and key that sign files; the certificate is renewed before it runs out |
+| signer.pem | the key that signs files and its certificate, which is renewed before it runs out |
 | watermark.key | 32 random bytes in hexadecimal, from which watermark keys are derived |
+| operator.pem | if present, this signs instead: a key, its certificate from an authority, and the chain |
+| retired/SERIAL.pem | chains that signed before; their keys are gone |
+| revoked.crl | certificates that were withdrawn, signed by the root; others add it to what they trust |
+| signing.json | the time stamping authority, and whether signatures may leave without a time |
+
+What changes them is in `rotation`.
 
 The folder appears as a whole or not at all: it is filled under another name and then renamed, so a crash leaves no half
 of a pair, and two processes that start at once end up with the same keys.
@@ -14,6 +20,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
+import json
 import os
 import secrets
 import shutil
@@ -21,25 +28,46 @@ import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kinemark.errors import FailureError
-from kinemark.provenance.certificates import C2PA_CLAIM_SIGNING
+from kinemark.errors import FailureError, RequestError
+from kinemark.provenance.anchors import THIS, Anchor, read_revocations
+from kinemark.provenance.authority import root_certificate, signer_certificate
+from kinemark.provenance.certificates import digest, read_chain, require_signer, to_pem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT, ROOT_KEY = "root.pem", "root-key.pem"
-SIGNER, SIGNER_KEY = "signer.pem", "signer-key.pem"
+SIGNER = "signer.pem"
 WATERMARK_KEY = "watermark.key"
-SECRETS = (ROOT_KEY, SIGNER_KEY, WATERMARK_KEY)
-FILES = (ROOT, ROOT_KEY, SIGNER, SIGNER_KEY, WATERMARK_KEY)
+SECRETS = (ROOT_KEY, SIGNER, WATERMARK_KEY)
+FILES = (ROOT, ROOT_KEY, SIGNER, WATERMARK_KEY)
+OPERATOR = "operator.pem"
+RETIRED, REVOKED, SIGNING = "retired", "revoked.crl", "signing.json"
+_BEGIN = "-----BEGIN CERTIFICATE-----"
 
-ROOT_DAYS = 20 * 365
-SIGNER_DAYS = 365
-"""C2PA allows at most 366 days for a claim signing certificate."""
 RENEW_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Stamping:
+    """The time stamping authority (RFC 3161) that signatures get their time from, if any.
+
+    Attributes:
+        url: where it answers.
+        untimed: whether a file may leave without a time when it does not answer; else nothing leaves then.
+    """
+
+    url: str | None = None
+    untimed: bool = False
+
+
+NO_STAMPING = Stamping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +75,30 @@ class Keys:
     """What signing and marking need.
 
     Attributes:
-        root_pem: the root certificate, the anchor of trust.
-        chain_pem: the signer's certificate followed by the root's.
-        signer_key: the P-256 key that signs; it never leaves this process.
+        root_pem: this installation's own root certificate.
+        chain_pem: the signer's certificate followed by its issuers'.
+        signer_key: the key that signs, on a NIST curve; it never leaves this process.
         watermark_secret: 32 bytes; use `watermark_key`.
+        anchors: what files signed here, now or before, are trusted under.
+        stamping: where signatures get their time from.
     """
 
     root_pem: str
     chain_pem: str
     signer_key: ec.EllipticCurvePrivateKey
     watermark_secret: bytes
+    anchors: tuple[Anchor, ...] = ()
+    stamping: Stamping = NO_STAMPING
+
+    @property
+    def anchor_pem(self) -> str:
+        """The last certificate of the chain: what today's signatures are trusted under."""
+        return _BEGIN + self.chain_pem.rsplit(_BEGIN, 1)[1]
+
+    @property
+    def serial(self) -> int:
+        """Serial number of the certificate that signs today."""
+        return x509.load_pem_x509_certificate(self.chain_pem.encode()).serial_number
 
     @property
     def watermark_key(self) -> bytes:
@@ -82,22 +124,66 @@ def load_keys(keys_dir: Path) -> Keys | None:
     for name in SECRETS:
         _require_private(keys_dir / name)
     try:
-        root, signer = _certificate(keys_dir / ROOT), _certificate(keys_dir / SIGNER)
-        root_key, signer_key = read_private_key(keys_dir / ROOT_KEY), read_private_key(keys_dir / SIGNER_KEY)
+        root, root_key = _certificate(keys_dir / ROOT), read_private_key(keys_dir / ROOT_KEY)
+        signer, signer_key = read_pair(keys_dir / SIGNER)
         watermark_secret = bytes.fromhex((keys_dir / WATERMARK_KEY).read_text().strip())
     except OSError as error:
         raise FailureError(f"cannot read the keys in {keys_dir}: {error}; check who owns the folder.") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RequestError) as error:
         raise FailureError(
             f"a file in the key folder {keys_dir} is damaged ({error}); restore it from a backup."
         ) from error
-    for name, certificate, key in ((ROOT, root, root_key), (SIGNER, signer, signer_key)):
+    for name, certificate, key in ((ROOT, root, root_key), (SIGNER, signer[0], signer_key)):
         if certificate.public_key() != key.public_key():
-            raise FailureError(f"{keys_dir / name} does not belong to the key beside it; restore both from one backup.")
+            raise FailureError(f"{keys_dir / name} does not belong to its key; restore both from one backup.")
     if len(watermark_secret) != 32:
         raise FailureError(f"{keys_dir / WATERMARK_KEY} holds {len(watermark_secret)} bytes, not 32; restore it.")
-    root_pem, signer_pem = (keys_dir / ROOT).read_text(), (keys_dir / SIGNER).read_text()
-    return Keys(root_pem, signer_pem + root_pem, signer_key, watermark_secret)
+    root_pem = to_pem(root)
+    chain_pem = to_pem(signer[0]) + root_pem
+    if (keys_dir / OPERATOR).is_file():
+        chain_pem, signer_key = _operators_own(keys_dir / OPERATOR)
+    anchors = _anchors(keys_dir, root, root_pem, chain_pem)
+    return Keys(root_pem, chain_pem, signer_key, watermark_secret, anchors, _stamping(keys_dir))
+
+
+def _operators_own(path: Path) -> tuple[str, ec.EllipticCurvePrivateKey]:
+    """The operator's chain and key, which sign instead of the installation's own."""
+    try:
+        _require_private(path)
+        chain, key = read_pair(path)
+        require_signer(chain, key, str(path))
+    except (OSError, ValueError, TypeError, RequestError) as error:
+        raise FailureError(
+            f"the operator's certificate cannot be used: {error}. Give another (kinemark keys use CERT KEY), or go "
+            "back to this installation's own key (kinemark keys use --own)."
+        ) from error
+    return "".join(map(to_pem, chain)), key
+
+
+def _anchors(keys_dir: Path, root: x509.Certificate, root_pem: str, chain_pem: str) -> tuple[Anchor, ...]:
+    """The own root, and for each certificate of an authority the authority, for that one signer only."""
+    crl = keys_dir / REVOKED
+    try:
+        revoked = read_revocations(crl.read_bytes(), root, str(crl)) if crl.is_file() else {}
+        chains = [chain_pem, *(path.read_text() for path in sorted((keys_dir / RETIRED).glob("*.pem")))]
+        read = [read_chain(text.encode(), "a chain") for text in chains]
+    except (OSError, RequestError) as error:
+        raise FailureError(f"{error}. Restore the key folder {keys_dir} from a backup.") from error
+    foreign = [
+        Anchor(THIS, to_pem(chain[-1]), revoked, frozenset({chain[0].serial_number}))
+        for chain in read
+        if digest(chain[-1]) != digest(root)
+    ]
+    return (Anchor(THIS, root_pem, revoked), *foreign)
+
+
+def _stamping(keys_dir: Path) -> Stamping:
+    path = keys_dir / SIGNING
+    try:
+        said = json.loads(path.read_text()) if path.is_file() else {}
+        return Stamping(said.get("tsa"), bool(said.get("untimed", False)))
+    except (OSError, ValueError, AttributeError) as error:
+        raise FailureError(f"{path} is damaged ({error}); set it again: kinemark keys use --tsa URL") from error
 
 
 def require_keys(keys_dir: Path, now: dt.datetime | None = None) -> Keys:
@@ -111,7 +197,7 @@ def require_keys(keys_dir: Path, now: dt.datetime | None = None) -> Keys:
         keys = load_keys(keys_dir)
         if keys is None:
             _make(keys_dir, now)
-        elif _certificate(keys_dir / SIGNER).not_valid_after_utc < now + dt.timedelta(days=RENEW_DAYS):
+        elif read_pair(keys_dir / SIGNER)[0][0].not_valid_after_utc < now + dt.timedelta(days=RENEW_DAYS):
             _renew(keys_dir, now)
         else:
             return keys
@@ -131,12 +217,12 @@ def _make(keys_dir: Path, now: dt.datetime) -> None:
     draft = Path(tempfile.mkdtemp(prefix=".keys-", dir=keys_dir.parent))
     try:
         root_key, signer_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        root = _root_certificate(root_key, now)
+        root = root_certificate(root_key, now)
         write_private(draft / ROOT_KEY, private_pem(root_key))
-        write_private(draft / ROOT, root.public_bytes(serialization.Encoding.PEM))
-        write_private(draft / SIGNER_KEY, private_pem(signer_key))
-        signer = _signer_certificate(root, root_key, signer_key.public_key(), now)
-        write_private(draft / SIGNER, signer.public_bytes(serialization.Encoding.PEM))
+        write_private(draft / ROOT, to_pem(root).encode())
+        write_private(
+            draft / SIGNER, pair([signer_certificate(root, root_key, signer_key.public_key(), now)], signer_key)
+        )
         write_private(draft / WATERMARK_KEY, secrets.token_hex(32).encode())
         try:
             draft.rename(keys_dir)
@@ -148,73 +234,31 @@ def _make(keys_dir: Path, now: dt.datetime) -> None:
 
 
 def _renew(keys_dir: Path, now: dt.datetime) -> None:
-    """Replace the signer's certificate, for the same key, in one step."""
+    """A new certificate for the same key."""
+    _, key = read_pair(keys_dir / SIGNER)
+    replace_private(keys_dir / SIGNER, pair([issue(keys_dir, key, now)], key))
+
+
+def issue(keys_dir: Path, key: ec.EllipticCurvePrivateKey, now: dt.datetime) -> x509.Certificate:
+    """A certificate for a signer's key from this installation's own root."""
     root, root_key = _certificate(keys_dir / ROOT), read_private_key(keys_dir / ROOT_KEY)
-    signer = _signer_certificate(root, root_key, read_private_key(keys_dir / SIGNER_KEY).public_key(), now)
-    draft = keys_dir / f".{SIGNER}-{secrets.token_hex(4)}"
-    try:
-        write_private(draft, signer.public_bytes(serialization.Encoding.PEM))
-        draft.replace(keys_dir / SIGNER)
-    finally:
-        draft.unlink(missing_ok=True)
+    return signer_certificate(root, root_key, key.public_key(), now)
 
 
-def _root_certificate(key: ec.EllipticCurvePrivateKey, now: dt.datetime) -> x509.Certificate:
-    """A self-signed authority. Its name says nothing about a person or a machine."""
-    name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "ZZ"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"Kinemark installation {secrets.token_hex(4)}"),
-            x509.NameAttribute(NameOID.COMMON_NAME, "Kinemark root"),
-        ]
-    )
-    builder = _builder(name, name, key.public_key(), key.public_key(), now, ROOT_DAYS)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return builder.add_extension(_usage(authority=True), critical=True).sign(key, hashes.SHA256())
+def pair(chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A key and its certificates as one file, so that they can only be replaced together."""
+    return "".join(map(to_pem, chain)).encode() + private_pem(key)
 
 
-def _signer_certificate(
-    root: x509.Certificate, root_key: ec.EllipticCurvePrivateKey, public: ec.EllipticCurvePublicKey, now: dt.datetime
-) -> x509.Certificate:
-    """A claim signing certificate as C2PA 2.4 section 14.5 wants it."""
-    organization = root.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0]
-    country = x509.NameAttribute(NameOID.COUNTRY_NAME, "ZZ")
-    name = x509.Name([country, organization, x509.NameAttribute(NameOID.COMMON_NAME, "Kinemark signer")])
-    builder = _builder(name, root.subject, public, root_key.public_key(), now, SIGNER_DAYS)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(authority=False), critical=True)
-    purposes = x509.ExtendedKeyUsage([C2PA_CLAIM_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION])
-    return builder.add_extension(purposes, critical=False).sign(root_key, hashes.SHA256())
+def read_pair(path: Path) -> tuple[list[x509.Certificate], ec.EllipticCurvePrivateKey]:
+    """The certificates of such a file and its key.
 
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    public: ec.EllipticCurvePublicKey,
-    authority: ec.EllipticCurvePublicKey,
-    now: dt.datetime,
-    days: int,
-) -> x509.CertificateBuilder:
-    begin = now - dt.timedelta(hours=1)  # a clock that is a little behind must not refuse today's file
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
-    builder = builder.serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(begin).not_valid_after(begin + dt.timedelta(days=days))
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-    return builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority), critical=False)
-
-
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=not authority,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    Raises:
+        OSError, RequestError, ValueError, TypeError: it cannot be read, or holds no certificate or no such key.
+    """
+    text = path.read_bytes()
+    apart = path.with_name(f"{path.stem}-key.pem")  # where version 0.1.0 kept the key
+    return read_chain(text, str(path)), read_private_key(path if b"PRIVATE KEY" in text else apart)
 
 
 def _certificate(path: Path) -> x509.Certificate:
@@ -248,6 +292,16 @@ def write_private(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Give such a file new content in one step."""
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        write_private(draft, content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _require_private(path: Path) -> None:

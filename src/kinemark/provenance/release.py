@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import FailureError, RefusedError, RequestError
 from kinemark.provenance import watermark
+from kinemark.provenance.claims import Claim, Signed, sign
 from kinemark.provenance.compliance import label_of, profiles_named
-from kinemark.provenance.credentials import GENERATOR, WATERMARK_ALGORITHM, Claim, read_credentials, sign
+from kinemark.provenance.credentials import GENERATOR, WATERMARK_ALGORITHM, read_credentials
 from kinemark.provenance.fingerprint import fingerprint
 from kinemark.provenance.grid import GRID
 from kinemark.provenance.keys import require_keys
@@ -121,7 +122,7 @@ def release(
         shown_THWC = read_video(encoded, size=GRID * GRID, max_frames=READ_FRAMES).frames_THWC
         seen = fingerprint(shown_THWC)
         signed = folder / "signed.mp4"
-        _sign(encoded, signed, claim, keys)
+        signature = _sign(encoded, signed, claim, keys)
         sha256 = _finish(signed)
         body = {
             "model": facts.model,
@@ -136,6 +137,8 @@ def release(
             "policy_version": decision.policy_version,
             "policy_digest": decision.policy_digest,
             "file_sha256": sha256,
+            "manifest_sha256": hashlib.sha256(signature.manifest).hexdigest(),
+            "time_stamped": signature.timed,
             "frame_hashes": seen.frames.hex(),
             "likeness": describe(shown_THWC).hex(),
             "watermark": WATERMARK_ALGORITHM,
@@ -193,15 +196,16 @@ def _tags(claim: Claim) -> dict[str, str]:
     return {AIGC_KEY: aigc_tag(GENERATOR, claim.id), "comment": said}
 
 
-def _sign(encoded: Path, signed: Path, claim: Claim, keys: Keys) -> None:
+def _sign(encoded: Path, signed: Path, claim: Claim, keys: Keys) -> Signed:
     """Sign, and believe it only after reading it back."""
-    sign(encoded, signed, claim, keys)
-    found = read_credentials(signed, {"this installation": keys.root_pem})
+    signature = sign(encoded, signed, claim, keys)
+    found = read_credentials(signed, keys.anchors)
     if found.state != "trusted" or found.id != claim.id:
         raise FailureError(
             f"the signed file reads back as {found.state} with id {found.id} ({', '.join(found.codes) or 'no code'}), "
             f"not as trusted with id {claim.id}; it was not released. Check the clock and the keys, and try again."
         )
+    return signature
 
 
 def _finish(signed: Path) -> str:

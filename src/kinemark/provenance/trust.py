@@ -1,4 +1,11 @@
-"""Operators whose files are recognised: named root certificates in `settings.home / "trust"`."""
+"""Whom this installation believes besides itself, in `settings.home / "trust"`.
+
+| file | what |
+|---|---|
+| NAME.pem | an operator's root certificate: files signed under it are recognised as theirs |
+| NAME.crl | the certificates that this operator withdrew, signed by that root |
+| time/NAME.pem | the root certificate of a time stamping authority: its times are believed, nothing else |
+"""
 
 from __future__ import annotations
 
@@ -7,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kinemark.errors import FailureError, RequestError
+from kinemark.provenance.anchors import Anchor, read_revocations, require_newer
 from kinemark.provenance.certificates import digest, read_chain, require_root, to_pem
 
 if TYPE_CHECKING:
@@ -18,35 +26,61 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
-    """A name, its root certificate (PEM), and the SHA-256 of that certificate."""
+class Trusted:
+    """A name, its root certificate (PEM), the SHA-256 of that, and whether only its time stamps are believed."""
 
     name: str
     root_pem: str
     digest: str
+    time: bool = False
 
 
-def operators(settings: Settings) -> list[Operator]:
-    """Everybody who was added, by name.
+def trusted(settings: Settings) -> list[Trusted]:
+    """Everybody who was added, by name; operators first.
 
     Raises:
         FailureError: a file in the folder cannot be read as a certificate.
     """
     found = []
-    for path in sorted(_folder(settings).glob("*.pem")):
-        try:
-            pem = path.read_text()
-            found.append(Operator(path.stem, pem, digest(read_chain(pem.encode(), str(path))[0])))
-        except (OSError, UnicodeDecodeError, RequestError) as error:
-            raise FailureError(
-                f"cannot read the added root {path}: {error}; remove it (kinemark trust remove {path.stem}) and add "
-                "it again"
-            ) from error
+    for time in (False, True):
+        for path in sorted(_folder(settings, time=time).glob("*.pem")):
+            try:
+                pem = path.read_text()
+                found.append(Trusted(path.stem, pem, digest(read_chain(pem.encode(), str(path))[0]), time))
+            except (OSError, UnicodeDecodeError, RequestError) as error:
+                raise FailureError(
+                    f"cannot read the added root {path}: {error}; remove it (kinemark trust remove {path.stem}) and "
+                    "add it again"
+                ) from error
     return found
 
 
-def add_operator(name: str, root: Path, settings: Settings) -> Operator:
-    """Trust files under a root from now on.
+def operator_anchors(settings: Settings) -> list[Anchor]:
+    """What the files of operators are trusted under, each named `operator:NAME`.
+
+    Raises:
+        FailureError: a file in the folder cannot be read.
+    """
+    anchors = []
+    for operator in trusted(settings):
+        if operator.time:
+            continue
+        path, root = _folder(settings) / f"{operator.name}.crl", read_chain(operator.root_pem.encode(), operator.name)
+        try:
+            revoked = read_revocations(path.read_bytes(), root[0], str(path)) if path.is_file() else {}
+        except (OSError, RequestError) as error:
+            raise FailureError(f"{error}; give it again: kinemark trust update {operator.name} LIST") from error
+        anchors.append(Anchor(f"operator:{operator.name}", operator.root_pem, revoked))
+    return anchors
+
+
+def time_roots(settings: Settings) -> str:
+    """The root certificates under which time stamps are believed, PEM; empty if there are none."""
+    return "".join(authority.root_pem for authority in trusted(settings) if authority.time)
+
+
+def add(name: str, root: Path, settings: Settings, *, time: bool = False) -> Trusted:
+    """Believe what is signed under a root from now on; with `time`, only the time stamps that it issues.
 
     Raises:
         RequestError: the name or the certificate cannot be used, or the name or the root is there already.
@@ -54,42 +88,75 @@ def add_operator(name: str, root: Path, settings: Settings) -> Operator:
     """
     if not _NAME.fullmatch(name):
         raise RequestError(f"the name is {name!r}; use 1 to 63 lower-case letters, digits and hyphens")
-    try:
-        chain = read_chain(root.read_bytes(), str(root))
-    except OSError as error:
-        raise RequestError(f"cannot read {root}: {error.strerror or error}; check the name") from error
+    chain = read_chain(_read(root), str(root))
     certificate = chain[-1] if len(chain) > 1 else chain[0]
     require_root(certificate, str(root))
-    for known in operators(settings):
+    for known in trusted(settings):
         if known.name == name or known.digest == digest(certificate):
             raise RequestError(
                 f"{known.name} is trusted already (SHA-256 {known.digest[:16]}...); "
                 f"remove it first: kinemark trust remove {known.name}"
             )
-    added = Operator(name, to_pem(certificate), digest(certificate))
-    folder = _folder(settings)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = folder / f".{name}.draft"
-        draft.write_text(added.root_pem)
-        draft.replace(folder / f"{name}.pem")
-    except OSError as error:
-        raise FailureError(f"cannot write to {folder}: {error.strerror or error}; check the folder") from error
+    added = Trusted(name, to_pem(certificate), digest(certificate), time)
+    _write(_folder(settings, time=time) / f"{name}.pem", added.root_pem.encode())
     return added
 
 
-def remove_operator(name: str, settings: Settings) -> None:
+def update(name: str, revoked: Path, settings: Settings) -> int:
+    """Take over an operator's list of withdrawn certificates; returns how many it names.
+
+    Raises:
+        RequestError: nobody of that name was added, or the list is not theirs, or older than the known one.
+        FailureError: the folder cannot be written.
+    """
+    path = _existing(name, settings)
+    if path.parent != _folder(settings):
+        raise RequestError(f"{name} stamps times; withdrawn certificates are an operator's")
+    text, root = _read(revoked), read_chain(path.read_bytes(), name)[0]
+    found = read_revocations(text, root, str(revoked))
+    known = path.with_suffix(".crl")
+    if known.is_file():
+        require_newer(text, known.read_bytes(), root, str(revoked))
+    _write(known, text)
+    return len(found)
+
+
+def remove(name: str, settings: Settings) -> None:
     """Trust it no longer.
 
     Raises:
         RequestError: nobody of that name was added.
     """
-    path = _folder(settings) / f"{name}.pem"
-    if not _NAME.fullmatch(name) or not path.is_file():
-        known = ", ".join(file.stem for file in sorted(_folder(settings).glob("*.pem"))) or "nobody"
-        raise RequestError(f"nobody named {name!r} was added; there is: {known}")
+    path = _existing(name, settings)
     path.unlink()
+    path.with_suffix(".crl").unlink(missing_ok=True)
 
 
-def _folder(settings: Settings) -> Path:
-    return settings.home / "trust"
+def _existing(name: str, settings: Settings) -> Path:
+    for time in (False, True):
+        path = _folder(settings, time=time) / f"{name}.pem"
+        if _NAME.fullmatch(name) and path.is_file():
+            return path
+    known = ", ".join(one.name for one in trusted(settings)) or "nobody"
+    raise RequestError(f"nobody named {name!r} was added; there is: {known}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {error.strerror or error}; check the name") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.draft")
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError as error:
+        raise FailureError(f"cannot write to {path.parent}: {error.strerror or error}; check the folder") from error
+
+
+def _folder(settings: Settings, *, time: bool = False) -> Path:
+    return settings.home / "trust" / ("time" if time else "")
