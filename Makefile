@@ -19,7 +19,8 @@ $(VENV)/.installed: pyproject.toml scripts/venv.sh
 	$(PY) -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/.installed scripts/packages.sh
+	scripts/packages.sh $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
