@@ -185,6 +185,17 @@ def test_verbs_are_documented(verb: str) -> None:
     assert f"kinemark {verb}" in documentation(), f"`kinemark {verb}` stands in neither README.md nor docs/"
 
 
+def test_http_routes_are_documented() -> None:
+    from kinemark.server.resolution import resolution_app
+
+    paths = {route.path for route in resolution_app().routes}
+    assert len(paths) > 5
+    missing = [
+        path for path in sorted(paths) if f"{path}`" not in documentation() and f"{path}`," not in documentation()
+    ]
+    assert missing == [], f"routes that stand in neither README.md nor docs/: {missing}"
+
+
 def test_verbs_have_few_flags() -> None:
     from kinemark.cli.app import app
 

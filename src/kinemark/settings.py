@@ -30,6 +30,11 @@ class Settings:
         """The append-only ledger, an SQLite file."""
         return self.home / "ledger.sqlite"
 
+    @property
+    def manifests_dir(self) -> Path:
+        """The signed manifest of every release, for copies that lost theirs."""
+        return self.home / "manifests"
+
 
 def load_settings() -> Settings:
     """Read the environment once and return what it says."""

@@ -301,6 +301,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date_with_its_entries(tmp_path):
     old = sqlite3.connect(path)
     old.execute("PRAGMA writable_schema = ON")
     old.execute("UPDATE sqlite_master SET sql = replace(sql, ', ''erasure''', '') WHERE name = 'entries'")
+    old.execute("DROP INDEX by_manifest")
     old.execute("PRAGMA user_version = 1")
     old.commit()
     old.close()
@@ -311,3 +312,29 @@ def test_a_ledger_of_version_1_is_brought_up_to_date_with_its_entries(tmp_path):
         assert ledger.verify_chain() == []
         with pytest.raises(sqlite3.DatabaseError):
             ledger._connection.execute("DELETE FROM entries")
+
+
+def test_a_ledger_of_version_2_finds_its_manifests(tmp_path):
+    path = tmp_path / "l.sqlite"
+    with Ledger.open(path, create=True) as ledger:
+        written = ledger.append("release", "0000000a", {"manifest": "urn:c2pa:1"}, fingerprint=bytes(32))
+    old = sqlite3.connect(path)
+    old.execute("DROP INDEX by_manifest")
+    old.execute("PRAGMA user_version = 2")
+    old.commit()
+    old.close()
+    with Ledger.open(path) as ledger:
+        assert ledger.find_manifest("urn:c2pa:1") == written
+        assert ledger.find_manifest("urn:c2pa:2") is None
+        plan = ledger._connection.execute(
+            "EXPLAIN QUERY PLAN SELECT * FROM entries WHERE body ->> 'manifest' = 'x' AND event = 'release'"
+        ).fetchall()
+        assert "by_manifest" in str(plan)
+
+
+def test_codes_are_those_of_releases_that_have_one(tmp_path):
+    with Ledger.open(tmp_path / "l.sqlite", create=True) as ledger:
+        ledger.append("release", "0000000a", {"iscc": "ISCC:A"}, fingerprint=bytes(32))
+        ledger.append("release", "0000000b", {"iscc": None}, fingerprint=bytes(32))
+        ledger.append("release", "0000000c", {}, fingerprint=bytes(32))
+        assert ledger.codes() == [("0000000a", "ISCC:A")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinemark.cli.output import Json, out, print_json, write_text
+from kinemark.cli.output import Json, err, out, print_json, write_text
 from kinemark.errors import RequestError
 
 if TYPE_CHECKING:
@@ -61,16 +61,23 @@ def export(
 
 @app.command()
 def find(
-    clip: Annotated[Path, typer.Argument(help="A video or a picture.", show_default=False)], json: Json = False
+    clip: Annotated[Path, typer.Argument(help="A video or a picture.", show_default=False)],
+    manifest: Annotated[
+        Path | None, typer.Option(metavar="OUT.c2pa", help="Write the credentials that the clip left with.")
+    ] = None,
+    json: Json = False,
 ) -> None:
     """Find the entry of a clip: by the id that its pixels carry, or by likeness."""
     from kinemark.provenance.detect import verify as look
+    from kinemark.provenance.findings import confirmed_id
     from kinemark.settings import load_settings
 
     found = look(clip, load_settings())
     ids = {finding.signal: finding.id for finding in found.findings if finding.id and finding.verdict != "forged"}
     with _opened() as ledger:
         entries = {signal: ledger.find(id_) for signal, id_ in ids.items()}
+        if manifest is not None:
+            _write_manifest(ledger, confirmed_id(found.findings), manifest)
     known = {signal: entry.to_dict() for signal, entry in entries.items() if entry}
     if json:
         print_json({"entries": known})
@@ -79,6 +86,24 @@ def find(
         out().print(f"{signal}: entry {entry['seq']}, id {entry['id']}, entered {entry['time']}", soft_wrap=True)
     if not known:
         out().print("No entry.")
+
+
+def _write_manifest(ledger: Ledger, id_: str | None, path: Path) -> None:
+    from kinemark.provenance.manifests import kept
+    from kinemark.settings import load_settings
+
+    entry = ledger.find(id_) if id_ else None
+    content = kept(load_settings().manifests_dir, entry) if entry else None
+    if content is None:
+        why = (
+            "was erased, or is not kept here" if entry else "is not sure: its pixels must carry a clip's id and show it"
+        )
+        raise RequestError(f"no credentials were written: the clip's manifest {why}")
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise RequestError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+    err().print(f"{path}: the credentials that clip {id_} left with", soft_wrap=True)
 
 
 @app.command(name="witness")
@@ -93,14 +118,18 @@ def witness_(state: Witness) -> None:
 
 @app.command()
 def erase(id_: Annotated[str, typer.Argument(metavar="ID", help="The clip's id.", show_default=False)]) -> None:
-    """Destroy what ties a clip's entry to its prompt. The entry and the chain stay; that it was erased is entered."""
+    """Destroy what ties a clip's entry to its prompt, and its manifest. The entry and the chain stay, and say so."""
+    from kinemark.provenance.manifests import forget
+    from kinemark.settings import load_settings
+
     with _opened() as ledger:
         if ledger.find(id_) is None:
             raise RequestError(f"the ledger has no release with the id {id_!r}; ids have eight hexadecimal digits")
         if ledger.erased(id_):
             raise RequestError(f"{id_} was erased already")
+        forget(load_settings().manifests_dir, id_)
         ledger.erase(id_)
-    out().print(f"{id_} is erased: its prompt's commitment can never be opened again.")
+    out().print(f"{id_} is erased: its prompt's commitment can never be opened again, and its manifest is gone.")
 
 
 def _opened() -> Ledger:

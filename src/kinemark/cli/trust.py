@@ -17,7 +17,9 @@ Name = Annotated[str, typer.Argument(help="What to call them.", show_default=Fal
 @app.command()
 def add(
     name: Name,
-    root: Annotated[Path, typer.Argument(help="Their root certificate, PEM.", show_default=False)],
+    root: Annotated[
+        Path, typer.Argument(help="Their root certificate (PEM), or their kinemark.json.", show_default=False)
+    ],
     time: Annotated[bool, typer.Option("--time", help="A time stamping authority: believe its times only.")] = False,
 ) -> None:
     """Recognise files that were signed under a root certificate. Compare its digest with the operator first."""

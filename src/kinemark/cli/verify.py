@@ -26,6 +26,9 @@ def verify(
     table: Annotated[Path | None, typer.Option("--csv", help="Write a folder's answers to this file.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes for a folder.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="Do not search cropped and turned copies.")] = False,
+    resolve: Annotated[
+        bool, typer.Option("--resolve", help="Ask added operators for lost credentials; sends the clip's ISCC code.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Look at a file for every signal that Kinemark leaves, and say what each one found.
@@ -36,21 +39,26 @@ def verify(
     if path.is_dir():
         if report is not None:
             raise RequestError(f"{path} is a folder; --report is about one file, --csv about a folder")
+        if resolve:
+            raise RequestError(f"{path} is a folder; --resolve is about one file")
         _folder(path, table, jobs, quick=quick, json=json)
     elif table is not None:
         raise RequestError(f"{path} is a file; --csv is about a folder, --report about one file")
     elif path.suffix.lower() in {".html", ".htm"}:
         _check(path, json=json)
     else:
-        _file(path, report, quick=quick, json=json)
+        _file(path, report, quick=quick, resolve=resolve, json=json)
 
 
-def _file(path: Path, report: Path | None, *, quick: bool, json: bool) -> None:
+def _file(path: Path, report: Path | None, *, quick: bool, resolve: bool, json: bool) -> None:
+    from kinemark.provenance.detect import ask_operators
     from kinemark.provenance.detect import verify as look
     from kinemark.settings import load_settings
 
     settings = load_settings()
     verification = look(path, settings, quick=quick)
+    if resolve:
+        verification = ask_operators(verification, settings)
     if report is not None:
         from kinemark.provenance import evidence
         from kinemark.provenance.keys import require_keys

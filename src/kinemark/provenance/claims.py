@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark.errors import FailureError
 from kinemark.provenance.credentials import GENERATOR, MIME, WATERMARK_ALGORITHM, context
+from kinemark.provenance.iscc import ISCC_ALGORITHM
 from kinemark.provenance.keys import NO_STAMPING
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Claim:
         given: what of the clip was given.
         sources: files that it was given from; each becomes an ingredient, its own manifest kept.
         credits: what the person says about rights; None writes nothing.
+        iscc: the clip's ISCC Video-Code, a second binding that others can compute; None writes none.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Claim:
     given: tuple[GivenSpan, ...] = ()
     sources: tuple[Path, ...] = ()
     credits: Credits | None = None
+    iscc: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +131,31 @@ def manifest(claim: Claim, mime: str = "video/mp4") -> dict[str, Any]:
     Every assertion is `created`: the signer vouches for it; without that flag the SDK files it under hearsay.
     """
     actions = _actions(claim)
-    span = {"timespan": {"start": 0, "end": round(claim.seconds * 1000)}}
+    whole = {"timespan": {"start": 0, "end": round(claim.seconds * 1000)}}
+    bindings = {WATERMARK_ALGORITHM: claim.id, ISCC_ALGORITHM: claim.iscc}
     disclosure = {
         "modelType": "c2pa.types.model.pytorch",
         "modelName": claim.model,
         "modelIdentifier": f"pkg:generic/kinemark/{claim.model}?checksum=sha256:{claim.weights_digest}",
         "contentProfile": {"humanOversightLevel": "prompt_guided"},
     }
-    assertions = {
-        "c2pa.actions.v2": {"allActionsIncluded": True, "actions": actions},
-        "c2pa.soft-binding": {"alg": WATERMARK_ALGORITHM, "blocks": [{"scope": span, "value": claim.id}]},
-        "c2pa.ai-disclosure": disclosure,
-        "cawg.training-mining": {"entries": {"cawg.ai_generative_training": {"use": "notAllowed"}}},
-    }
+    assertions: list[tuple[str, dict[str, Any]]] = [
+        ("c2pa.actions.v2", {"allActionsIncluded": True, "actions": actions}),
+        *(
+            ("c2pa.soft-binding", {"alg": algorithm, "blocks": [{"scope": whole, "value": value}]})
+            for algorithm, value in bindings.items()
+            if value is not None
+        ),
+        ("c2pa.ai-disclosure", disclosure),
+        ("cawg.training-mining", {"entries": {"cawg.ai_generative_training": {"use": "notAllowed"}}}),
+    ]
     rights = claim.credits.assertion() if claim.credits else None
     if rights:
-        assertions["cawg.metadata"] = rights
+        assertions.append(("cawg.metadata", rights))
     definition: dict[str, Any] = {
         "title": f"Kinemark {claim.id}",  # not the file's name: people name files after prompts
         "format": mime,
-        "assertions": [{"label": label, "created": True, "data": data} for label, data in assertions.items()],
+        "assertions": [{"label": label, "created": True, "data": data} for label, data in assertions],
     }
     if claim.prompt is not None:
         kind = [{"type": "c2pa.types.generator.prompt"}]

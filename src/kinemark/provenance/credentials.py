@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import c2pa
 
 from kinemark.provenance.given import GivenSpan
+from kinemark.provenance.iscc import ISCC_ALGORITHM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ WATERMARK_ALGORITHM = "org.kinemark.watermark.2"
 """Name of the soft binding, in reverse-DNS form; not (yet) in C2PA's list, so others can read but not resolve it."""
 
 State = Literal["trusted", "valid", "expired", "revoked", "invalid", "none"]
+
+_CONTENT_CHANGED: Final = {"assertion.bmffHash.mismatch", "assertion.dataHash.mismatch", "assertion.boxesHash.mismatch"}
 
 MIME: Final = {
     ".mp4": "video/mp4",
@@ -57,6 +60,8 @@ class Credentials:
         label: the manifest's own name, a URN.
         given: what the manifest says was given.
         seconds: the clip's duration as the manifest says it.
+        iscc: the clip's ISCC code as the manifest says it.
+        passed: C2PA's success codes.
     """
 
     state: State
@@ -69,6 +74,8 @@ class Credentials:
     label: str | None = None
     given: tuple[GivenSpan, ...] = ()
     seconds: float | None = None
+    iscc: str | None = None
+    passed: frozenset[str] = frozenset()
 
 
 def read_credentials(path: Path, anchors: Sequence[Anchor], time_roots: str = "") -> Credentials:
@@ -96,6 +103,23 @@ def trusted_time(path: Path, time_roots: str) -> dt.datetime | None:
     return _read(path, time_roots).time if time_roots else None
 
 
+def read_detached(path: Path, manifest: bytes, anchors: Sequence[Anchor]) -> Credentials:
+    """Read and check a manifest that came from elsewhere, for a file that is no longer what was signed.
+
+    The state is "trusted" if the signature is intact and believed, and nothing but the file's bytes has changed: the
+    manifest is somebody's, but whether it is this file's is not shown.
+    """
+    if path.suffix.lower() not in MIME:
+        return Credentials("none", codes=("format cannot carry credentials",))
+    for anchor in anchors:
+        found = _read(path, anchor.root_pem, manifest)
+        changed = found.state == "invalid" and set(found.codes) <= _CONTENT_CHANGED
+        signed = found.state == "trusted" or (changed and "signingCredential.trusted" in found.passed)
+        if signed and anchor.knows(found.serial) and not anchor.withdrew(found.serial, None):
+            return replace(found, state="trusted", root=anchor.name)
+    return _read(path, None, manifest)
+
+
 def _under(path: Path, anchor: Anchor, time_roots: str, found: Credentials) -> Credentials | None:
     """What a signature is worth under one anchor; None where that is nothing."""
     if not anchor.knows(found.serial):
@@ -114,10 +138,10 @@ def _under(path: Path, anchor: Anchor, time_roots: str, found: Credentials) -> C
     return timed if timed.state == "trusted" and _read(path, time_roots).state != "trusted" else None
 
 
-def _read(path: Path, anchors: str | None) -> Credentials:
+def _read(path: Path, anchors: str | None, manifest: bytes | None = None) -> Credentials:
     try:
         with context(anchors) as settings, path.open("rb") as stream:
-            reader = c2pa.Reader.try_create(MIME[path.suffix.lower()], stream, context=settings)
+            reader = c2pa.Reader.try_create(MIME[path.suffix.lower()], stream, manifest, context=settings)
             if reader is None:
                 return Credentials("none")
             with reader:
@@ -138,7 +162,9 @@ def _read(path: Path, anchors: str | None) -> Credentials:
         serial=_serial(signature),
         time=_time(signature) if "timeStamp.trusted" in good else None,
         generator=next((info.get("name") for info in active.get("claim_generator_info") or []), None),
-        id=_binding(active),
+        id=_binding(active, WATERMARK_ALGORITHM),
+        iscc=_binding(active, ISCC_ALGORITHM),
+        passed=frozenset(good),
         codes=tuple(sorted(codes)),
         label=store.get("active_manifest"),
         given=tuple(_given(active)),
@@ -165,11 +191,11 @@ def _time(signature: dict[str, Any]) -> dt.datetime | None:
         return None
 
 
-def _binding(active: dict[str, Any]) -> str | None:
-    """The clip's id, from the watermark's soft binding."""
+def _binding(active: dict[str, Any], algorithm: str) -> str | None:
+    """The value of the soft binding with this algorithm."""
     for assertion in active.get("assertions") or []:
         data = assertion.get("data")
-        if isinstance(data, dict) and data.get("alg") == WATERMARK_ALGORITHM:
+        if isinstance(data, dict) and data.get("alg") == algorithm:
             return next((str(block["value"]) for block in data.get("blocks") or [] if "value" in block), None)
     return None
 

@@ -22,26 +22,26 @@ Nothing is written by looking: no keys are made, no ledger is begun.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kinemark.data.video import media_kind, read_image, read_video
+from kinemark.errors import FailureError
 from kinemark.provenance import findings as say
 from kinemark.provenance import watermark
 from kinemark.provenance.anchors import THIS
 from kinemark.provenance.credentials import GENERATOR, Credentials, read_credentials
 from kinemark.provenance.findings import Finding, MarkedSpan, is_forged
-from kinemark.provenance.fingerprint import fingerprint
-from kinemark.provenance.grid import GRID, spread
+from kinemark.provenance.footage import Footage
+from kinemark.provenance.grid import spread
 from kinemark.provenance.keys import load_keys
 from kinemark.provenance.ledger import Entry, Ledger
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED, agreement
 from kinemark.provenance.other_makers import other_marks
-from kinemark.provenance.release import READ_FRAMES
-from kinemark.provenance.trust import operator_anchors, time_roots
+from kinemark.provenance.resolvers import resolve
+from kinemark.provenance.trust import operator_anchors, time_roots, trusted
 from kinemark.settings import load_settings
 
 if TYPE_CHECKING:
@@ -115,36 +115,43 @@ class Verification:
         }
 
 
-def verify(path: Path | str, settings: Settings | None = None, *, quick: bool = False) -> Verification:
+def verify(
+    path: Path | str, settings: Settings | None = None, *, quick: bool = False, footage: Footage | None = None
+) -> Verification:
     """Look at a video or a picture for every signal.
 
     Args:
         path: the file.
         settings: where keys, ledger and added roots are; by default as the environment says.
         quick: leave out the blind search for cropped and turned copies, which takes seconds.
+        footage: what is seen in the file, where it was read already.
 
     Raises:
         RequestError: the file is missing, empty, damaged, or neither video nor picture.
         FailureError: this installation's keys or ledger are damaged.
     """
     path = Path(path)
-    footage = _Footage.of(path)
+    footage = footage or Footage.of(path)
     settings = settings or load_settings()
     keys = load_keys(settings.keys_dir)
     anchors = (*(keys.anchors if keys else ()), *operator_anchors(settings))
     credentials = read_credentials(path, anchors, time_roots(settings))
     key = keys.watermark_key if keys else None
     mark, stage = _look(footage.frames, key, quick=quick or credentials.state == "trusted")
-    seen = fingerprint(footage.frames).clip if footage.is_video else None
+    seen = footage.clip_hash if footage.is_video else None
     with _Records(settings.ledger_path) as records:
         same_bytes = credentials.state in {"expired", "revoked"} and records.holds(credentials.id, path)
         spans = records.compare(mark, footage)
         nearest = records.nearest(seen) if seen else None
+        pixels = (
+            say.watermark_finding(mark, stage, spans, keyed=keys is not None),
+            say.presence_finding(mark, stage, [footage.seconds(span) for span in mark.spans]),
+            say.fingerprint_finding(nearest, is_video=footage.is_video),
+        )
+        kept = records.manifest(say.confirmed_id(pixels))
     found = (
-        say.credentials_finding(credentials, same_bytes=same_bytes),
-        say.watermark_finding(mark, stage, spans, keyed=keys is not None),
-        say.presence_finding(mark, stage, [footage.seconds(span) for span in mark.spans]),
-        say.fingerprint_finding(nearest, is_video=footage.is_video),
+        say.credentials_finding(credentials, same_bytes=same_bytes, kept=kept),
+        *pixels,
         say.TRACE,
         *say.other_findings(credentials, other_marks(path)),
     )
@@ -152,6 +159,32 @@ def verify(path: Path | str, settings: Settings | None = None, *, quick: bool = 
     matches = [finding.id for finding in found if finding.verdict == "match" and finding.id]
     shown = credentials.id if made_by == UNKNOWN else None
     return Verification(path=path, made_by=made_by, id=matches[0] if matches else shown, findings=found)
+
+
+def ask_operators(verification: Verification, settings: Settings | None = None) -> Verification:
+    """Add what the resolution services of added operators know of a clip that carries no credentials of its own.
+
+    Only the clip's ISCC code leaves this machine. A service that does not answer is a finding and no error.
+
+    Raises:
+        RequestError: as `verify`.
+        FailureError: this installation's trust folder is damaged.
+    """
+    settings = settings or load_settings()
+    own = verification.findings[0]
+    if own.detail["state"] != "none":
+        return verification
+    footage, anchors, added = Footage.of(verification.path), operator_anchors(settings), []
+    for operator in trusted(settings):
+        if operator.resolver is None:
+            continue
+        found, trouble = None, None
+        try:
+            found = resolve(verification.path, footage, operator.resolver, anchors)
+        except FailureError as error:
+            trouble = str(error)
+        added.append(say.resolved_finding(found, operator.name, trouble))
+    return replace(verification, findings=(own, *added, *verification.findings[1:]))
 
 
 def _look(frames_THWC: Frames, key: bytes | None, *, quick: bool) -> tuple[WatermarkFinding, Stage]:
@@ -174,25 +207,6 @@ def _made_by(credentials: Credentials, mark: WatermarkFinding, *, same_bytes: bo
     return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Footage:
-    """What is seen, scaled to the detector's size: frames [T, H, W, 3], their rate, and whether they are a video."""
-
-    frames: Frames
-    fps: float
-    is_video: bool
-
-    @classmethod
-    def of(cls, path: Path) -> _Footage:
-        if media_kind(path) == "image":
-            return cls(read_image(path, size=GRID * GRID)[None], 1.0, is_video=False)
-        video = read_video(path, size=GRID * GRID, max_frames=READ_FRAMES)
-        return cls(video.frames_THWC, video.fps, is_video=True)
-
-    def seconds(self, span: tuple[int, int]) -> tuple[float, float]:
-        return round(span[0] / self.fps, 2), round(span[1] / self.fps, 2)
-
-
 class _Records:
     """The ledger as `verify` sees it: there may be none yet, and it is never begun by looking."""
 
@@ -209,6 +223,12 @@ class _Records:
     def find(self, id_: str | None) -> Entry | None:
         return self._ledger.find(id_) if self._ledger and id_ else None
 
+    def manifest(self, id_: str | None) -> str | None:
+        """Name of the manifest that this clip left with; None where none was entered, or it was erased."""
+        entry = self.find(id_)
+        gone = entry is None or self._ledger is None or self._ledger.erased(entry.id)
+        return None if gone or entry is None else entry.body.get("manifest")
+
     def nearest(self, seen: bytes) -> tuple[Entry, int] | None:
         return self._ledger.nearest(seen) if self._ledger else None
 
@@ -220,7 +240,7 @@ class _Records:
         with path.open("rb") as file:
             return entry.body.get("file_sha256") == hashlib.file_digest(file, "sha256").hexdigest()
 
-    def compare(self, mark: WatermarkFinding, footage: _Footage) -> list[MarkedSpan]:
+    def compare(self, mark: WatermarkFinding, footage: Footage) -> list[MarkedSpan]:
         """For each span that carries a mark, whether the picture there is the clip that the ledger knows."""
         if mark.payload is None or mark.placement is None:
             return []

@@ -56,8 +56,23 @@ def is_forged(spans: Sequence[MarkedSpan]) -> bool:
     return bool(spans) and all(span.content == "contradicted" for span in spans)
 
 
-def credentials_finding(found: Credentials, *, same_bytes: bool) -> Finding:
-    """The manifest and its signature."""
+def confirmed_id(findings: Sequence[Finding]) -> str | None:
+    """The clip that the pixels are, without a look at the file's credentials; None where that is not sure.
+
+    Either they carry an id and look like its clip wherever they carry it, or they look exactly like a clip: a mark on
+    other footage is not enough.
+    """
+    for finding in findings:
+        if finding.verdict != "match" or finding.signal not in {"watermark", "fingerprint"}:
+            continue
+        spans = finding.detail.get("spans", [])
+        if finding.signal == "fingerprint" or (spans and all(content == "confirmed" for _, _, content, _ in spans)):
+            return finding.id
+    return None
+
+
+def credentials_finding(found: Credentials, *, same_bytes: bool, kept: str | None = None) -> Finding:
+    """The manifest and its signature; `kept` names the one that the ledger holds for a clip that lost its own."""
     detail: dict[str, Any] = {"state": found.state, "codes": list(found.codes), "manifest": found.label}
     if found.given:
         detail["given"] = [[span.start, span.stop, span.how] for span in found.given]
@@ -89,9 +104,31 @@ def credentials_finding(found: Credentials, *, same_bytes: bool) -> Finding:
         case "invalid" if own or found.generator is None:
             says = "The file carries a signature that does not fit: it was changed after signing, or is damaged."
             return Finding("credentials", "invalid", found.id, detail | {"says": says})
+        case "none" if kept is not None:
+            says = (
+                f"No credentials in the file. Those that it left with are kept here ({kept}): "
+                "kinemark ledger find FILE --manifest OUT.c2pa writes them."
+            )
+            return Finding("credentials", "none", None, detail | {"says": says, "kept": kept})
         case _:
             says = "No credentials of Kinemark. Most platforms remove them on upload."
             return Finding("credentials", "none", None, detail | {"says": says})
+
+
+def resolved_finding(found: Credentials | None, operator: str, trouble: str | None) -> Finding:
+    """What another operator's resolution service said of a clip without credentials of its own."""
+    detail: dict[str, Any] = {"resolver": operator}
+    if trouble is not None:
+        return Finding("credentials", "none", None, detail | {"says": f"{operator} was asked in vain: {trouble}."})
+    if found is None:
+        return Finding(
+            "credentials", "none", None, detail | {"says": f"{operator} knows no clip that looks like this."}
+        )
+    says = (
+        f"{operator} knows a clip that looks like this, and has its credentials, signed by {found.root} "
+        f"({found.label}). Likeness alone is no proof that this is that clip."
+    )
+    return Finding("credentials", "hint", found.id, detail | {"says": says, "manifest": found.label})
 
 
 def watermark_finding(mark: WatermarkFinding, stage: Stage, spans: Sequence[MarkedSpan], *, keyed: bool) -> Finding:

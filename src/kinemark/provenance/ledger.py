@@ -26,62 +26,24 @@ import secrets
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from kinemark.errors import FailureError
 from kinemark.provenance.fingerprint import distances
+from kinemark.provenance.ledger_schema import SCHEMA_VERSION, STEPS, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
-Event = Literal["release", "withdrawal", "erasure"]
+    from kinemark.provenance.ledger_schema import Event
 
-SCHEMA_VERSION = 2
 WAIT_SECONDS = 30.0
 GENESIS = bytes(32)
 """Digest "before" the first entry."""
-
-_SCHEMA = f"""
-CREATE TABLE entries (
-    seq INTEGER PRIMARY KEY CHECK (seq >= 1),
-    event TEXT NOT NULL CHECK (event IN ({", ".join(repr(event) for event in get_args(Event))})),
-    id TEXT NOT NULL,
-    time TEXT NOT NULL,
-    fingerprint BLOB NOT NULL,
-    body TEXT NOT NULL,
-    previous BLOB NOT NULL,
-    digest BLOB NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX one_of_each ON entries (id, event);
-CREATE TABLE salts (id TEXT PRIMARY KEY, salt BLOB NOT NULL) STRICT;
-CREATE TRIGGER entries_stay_same BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
-CREATE TRIGGER entries_stay_here BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
-CREATE TRIGGER salts_never_change BEFORE UPDATE ON salts BEGIN SELECT RAISE(ABORT, 'a salt is kept or deleted'); END;
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
-
-_FROM_1 = f"""
-DROP TRIGGER entries_stay_same;
-DROP TRIGGER entries_stay_here;
-DROP TRIGGER salts_never_change;
-DROP INDEX one_of_each;
-ALTER TABLE entries RENAME TO entries_1;
-ALTER TABLE salts RENAME TO salts_1;
-{_SCHEMA}
-INSERT INTO entries SELECT * FROM entries_1;
-INSERT INTO salts SELECT * FROM salts_1;
-DROP TABLE entries_1;
-DROP TABLE salts_1;
-"""  # noqa: S608  (nothing here is anybody's input)
-"""Version 1 knew no erasures; its entries keep their digests."""
-
-
-_STEPS = {0: _SCHEMA, 1: _FROM_1}
-"""What brings a file of an earlier version, or an empty one, to this version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +166,19 @@ class Ledger:
             row = self._connection.execute(query, (id_,)).fetchone()
             return _entry(row) if row else None
 
+    def find_manifest(self, label: str) -> Entry | None:
+        """The release whose manifest has this name, if there is one."""
+        with _errors(self._path):
+            query = "SELECT * FROM entries WHERE body ->> 'manifest' = ? AND event = 'release'"
+            row = self._connection.execute(query, (label,)).fetchone()
+            return _entry(row) if row else None
+
+    def codes(self) -> list[tuple[str, str]]:
+        """The id and the ISCC code of every release that has one."""
+        with _errors(self._path):
+            query = "SELECT id, body ->> 'iscc' FROM entries WHERE event = 'release' AND body ->> 'iscc' IS NOT NULL"
+            return [(str(id_), str(code)) for id_, code in self._connection.execute(query)]
+
     def withdrawn(self, id_: str) -> bool:
         """Whether the release with this id never reached its place."""
         return self._has(id_, "withdrawal")
@@ -304,14 +279,13 @@ class Ledger:
         self.close()
 
     def _prepare(self) -> None:
-        """Make the tables in an empty file, or check the version of a filled one."""
-        version = self._version()
-        if version in _STEPS:
+        """Make the tables in an empty file, bring an older one up to date, or refuse a newer one."""
+        while (version := self._version()) in STEPS:
             with self._transaction():
                 if self._version() == version:  # another process may have been first
-                    for statement in _statements(_STEPS[version]):
+                    for statement in statements(STEPS[version]):
                         self._connection.execute(statement)
-        elif version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION:
             raise FailureError(
                 f"the ledger {self._path} has version {version}; this Kinemark reads version {SCHEMA_VERSION}. "
                 "Use the newer Kinemark that wrote it."
@@ -361,16 +335,6 @@ def _digest(*fields: int | str | bytes) -> bytes:
 def _entry(row: tuple[Any, ...]) -> Entry:
     seq, event, id_, time, fingerprint, text, previous, digest = row
     return Entry(seq, event, id_, time, fingerprint, json.loads(text), previous, digest)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script; `executescript` would commit the transaction that it runs in."""
-    pending = ""
-    for line in script.strip().splitlines():
-        pending += line + "\n"
-        if sqlite3.complete_statement(pending):
-            yield pending
-            pending = ""
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 The order is what survives (each step covers what the steps before it did, and nothing touches the file afterwards):
 
     the Decision allows exactly these frames
-    visible label -> watermark -> encode with tags -> fingerprint -> manifest and signature
-    -> read back, must be trusted -> ledger entry -> rename to the final name
+    visible label -> watermark -> encode with tags -> fingerprints -> manifest and signature
+    -> read back, must be trusted -> manifest kept -> ledger entry -> rename to the final name
 
 Everything up to the rename happens in a private folder beside the final name, which disappears whatever happens: an
 error, a full disk or Ctrl-C leaves nothing under the final name. Why the entry comes before the rename: see `ledger`.
@@ -19,23 +19,25 @@ import shutil
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinemark.data.video import encode_mp4, read_video
+from kinemark.data.video import encode_mp4
 from kinemark.errors import FailureError, RefusedError, RequestError
 from kinemark.provenance import watermark
 from kinemark.provenance.claims import Claim, Signed, sign
 from kinemark.provenance.compliance import label_of, profiles_named
 from kinemark.provenance.credentials import GENERATOR, WATERMARK_ALGORITHM, read_credentials
 from kinemark.provenance.fingerprint import fingerprint
-from kinemark.provenance.grid import GRID
+from kinemark.provenance.footage import Footage
+from kinemark.provenance.iscc import video_code
 from kinemark.provenance.keys import require_keys
 from kinemark.provenance.labels import AIGC_KEY, aigc_tag, draw
 from kinemark.provenance.ledger import Ledger
 from kinemark.provenance.likeness import describe
+from kinemark.provenance.manifests import keep
 from kinemark.safety.decision import Decision, digest_frames
 
 if TYPE_CHECKING:
@@ -48,9 +50,6 @@ if TYPE_CHECKING:
     from kinemark.settings import Settings
 
 SUFFIX = ".mp4"
-READ_FRAMES = 256
-"""Frames that a fingerprint and a detector look at, evenly thinned, however long the clip is."""
-
 _DRAFT = ".kinemark-"
 _STALE_SECONDS = 24 * 3600
 
@@ -119,10 +118,11 @@ def release(
         marked_THWC = watermark.embed(seen_THWC, int(claim.id, 16), keys.watermark_key)
         encoded = folder / "encoded.mp4"
         encode_mp4(marked_THWC, facts.fps, encoded, tags=_tags(claim) if profiles else None)
-        shown_THWC = read_video(encoded, size=GRID * GRID, max_frames=READ_FRAMES).frames_THWC
-        seen = fingerprint(shown_THWC)
+        shown = Footage.of(encoded)
+        seen = fingerprint(shown.frames)
+        claim = replace(claim, iscc=video_code(shown.frames, shown.fps))
         signed = folder / "signed.mp4"
-        signature = _sign(encoded, signed, claim, keys)
+        signature, manifest = _sign(encoded, signed, claim, keys)
         sha256 = _finish(signed)
         body = {
             "model": facts.model,
@@ -137,10 +137,13 @@ def release(
             "policy_version": decision.policy_version,
             "policy_digest": decision.policy_digest,
             "file_sha256": sha256,
-            "manifest_sha256": hashlib.sha256(signature.manifest).hexdigest(),
+            "manifest": manifest,
+            "manifest_sha256": keep(settings.manifests_dir, claim.id, signature.manifest),
+            "iscc": claim.iscc,
             "time_stamped": signature.timed,
+            "personal": facts.write_prompt or facts.credits is not None,
             "frame_hashes": seen.frames.hex(),
-            "likeness": describe(shown_THWC).hex(),
+            "likeness": describe(shown.frames).hex(),
             "watermark": WATERMARK_ALGORITHM,
         }
         entry = ledger.append("release", claim.id, body, fingerprint=seen.clip, prompt=facts.prompt)
@@ -196,8 +199,8 @@ def _tags(claim: Claim) -> dict[str, str]:
     return {AIGC_KEY: aigc_tag(GENERATOR, claim.id), "comment": said}
 
 
-def _sign(encoded: Path, signed: Path, claim: Claim, keys: Keys) -> Signed:
-    """Sign, and believe it only after reading it back."""
+def _sign(encoded: Path, signed: Path, claim: Claim, keys: Keys) -> tuple[Signed, str | None]:
+    """Sign, and believe it only after reading it back; also returns the manifest's name."""
     signature = sign(encoded, signed, claim, keys)
     found = read_credentials(signed, keys.anchors)
     if found.state != "trusted" or found.id != claim.id:
@@ -205,7 +208,7 @@ def _sign(encoded: Path, signed: Path, claim: Claim, keys: Keys) -> Signed:
             f"the signed file reads back as {found.state} with id {found.id} ({', '.join(found.codes) or 'no code'}), "
             f"not as trusted with id {claim.id}; it was not released. Check the clock and the keys, and try again."
         )
-    return signature
+    return signature, found.label
 
 
 def _finish(signed: Path) -> str:

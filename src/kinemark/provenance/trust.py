@@ -4,11 +4,13 @@
 |---|---|
 | NAME.pem | an operator's root certificate: files signed under it are recognised as theirs |
 | NAME.crl | the certificates that this operator withdrew, signed by that root |
+| NAME.json | which signers under that root are theirs, and where their resolution service answers |
 | time/NAME.pem | the root certificate of a time stamping authority: its times are believed, nothing else |
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from kinemark.errors import FailureError, RequestError
 from kinemark.provenance.anchors import Anchor, read_revocations, require_newer
 from kinemark.provenance.certificates import digest, read_chain, require_root, to_pem
+from kinemark.provenance.operators import Operator, read_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,12 +30,23 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """A name, its root certificate (PEM), the SHA-256 of that, and whether only its time stamps are believed."""
+    """Somebody who was added.
+
+    Attributes:
+        name: what they are called here.
+        root_pem: their root certificate, PEM.
+        digest: the SHA-256 of that.
+        time: whether only their time stamps are believed.
+        serials: the only signers under the root that are theirs; None for all.
+        resolver: address of their resolution service, if one is known.
+    """
 
     name: str
     root_pem: str
     digest: str
     time: bool = False
+    serials: frozenset[int] | None = None
+    resolver: str | None = None
 
 
 def trusted(settings: Settings) -> list[Trusted]:
@@ -46,8 +60,10 @@ def trusted(settings: Settings) -> list[Trusted]:
         for path in sorted(_folder(settings, time=time).glob("*.pem")):
             try:
                 pem = path.read_text()
-                found.append(Trusted(path.stem, pem, digest(read_chain(pem.encode(), str(path))[0]), time))
-            except (OSError, UnicodeDecodeError, RequestError) as error:
+                found.append(
+                    Trusted(path.stem, pem, digest(read_chain(pem.encode(), str(path))[0]), time, *_said(path))
+                )
+            except (OSError, ValueError, TypeError, KeyError, RequestError) as error:
                 raise FailureError(
                     f"cannot read the added root {path}: {error}; remove it (kinemark trust remove {path.stem}) and "
                     "add it again"
@@ -70,7 +86,7 @@ def operator_anchors(settings: Settings) -> list[Anchor]:
             revoked = read_revocations(path.read_bytes(), root[0], str(path)) if path.is_file() else {}
         except (OSError, RequestError) as error:
             raise FailureError(f"{error}; give it again: kinemark trust update {operator.name} LIST") from error
-        anchors.append(Anchor(f"operator:{operator.name}", operator.root_pem, revoked))
+        anchors.append(Anchor(f"operator:{operator.name}", operator.root_pem, revoked, operator.serials))
     return anchors
 
 
@@ -79,8 +95,14 @@ def time_roots(settings: Settings) -> str:
     return "".join(authority.root_pem for authority in trusted(settings) if authority.time)
 
 
-def add(name: str, root: Path, settings: Settings, *, time: bool = False) -> Trusted:
-    """Believe what is signed under a root from now on; with `time`, only the time stamps that it issues.
+def add(name: str, source: Path, settings: Settings, *, time: bool = False) -> Trusted:
+    """Believe what is signed under a root from now on.
+
+    Args:
+        name: what to call them.
+        source: their root certificate (PEM), or the document that lies at their /.well-known/kinemark.json.
+        settings: where it is kept.
+        time: believe only the time stamps that the root issues.
 
     Raises:
         RequestError: the name or the certificate cannot be used, or the name or the root is there already.
@@ -88,17 +110,26 @@ def add(name: str, root: Path, settings: Settings, *, time: bool = False) -> Tru
     """
     if not _NAME.fullmatch(name):
         raise RequestError(f"the name is {name!r}; use 1 to 63 lower-case letters, digits and hyphens")
-    chain = read_chain(_read(root), str(root))
-    certificate = chain[-1] if len(chain) > 1 else chain[0]
-    require_root(certificate, str(root))
+    text, what = _read(source), str(source)
+    said = read_document(text, what) if text.lstrip().startswith(b"{") else Operator(text.decode("latin-1"))
+    chain = read_chain(said.root_pem.encode(), what)
+    certificate = chain[-1]
+    require_root(certificate, what)
     for known in trusted(settings):
         if known.name == name or known.digest == digest(certificate):
             raise RequestError(
                 f"{known.name} is trusted already (SHA-256 {known.digest[:16]}...); "
                 f"remove it first: kinemark trust remove {known.name}"
             )
-    added = Trusted(name, to_pem(certificate), digest(certificate), time)
-    _write(_folder(settings, time=time) / f"{name}.pem", added.root_pem.encode())
+    added = Trusted(name, to_pem(certificate), digest(certificate), time, said.serials, said.resolver)
+    path = _folder(settings, time=time) / f"{name}.pem"
+    if said.revoked_pem is not None:
+        read_revocations(said.revoked_pem.encode(), certificate, what)
+        _write(path.with_suffix(".crl"), said.revoked_pem.encode())
+    if said.serials is not None or said.resolver is not None:
+        serials = None if said.serials is None else [f"{serial:x}" for serial in sorted(said.serials)]
+        _write(path.with_suffix(".json"), json.dumps({"signers": serials, "resolver": said.resolver}).encode())
+    _write(path, added.root_pem.encode())
     return added
 
 
@@ -129,7 +160,18 @@ def remove(name: str, settings: Settings) -> None:
     """
     path = _existing(name, settings)
     path.unlink()
-    path.with_suffix(".crl").unlink(missing_ok=True)
+    for suffix in (".crl", ".json"):
+        path.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _said(path: Path) -> tuple[frozenset[int] | None, str | None]:
+    """Signers and resolver of an operator, from the file beside their root."""
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return None, None
+    said = json.loads(beside.read_text())
+    signers = said["signers"]
+    return None if signers is None else frozenset(int(serial, 16) for serial in signers), said["resolver"]
 
 
 def _existing(name: str, settings: Settings) -> Path:

@@ -1,0 +1,1 @@
+"""ASGI applications: what `kinemark` offers over HTTP."""
