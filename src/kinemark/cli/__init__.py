@@ -15,6 +15,8 @@ from kinemark.errors import KinemarkError, RefusedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import typer
+
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run `kinemark` with these arguments (the process's own by default) and leave with an exit code.
@@ -23,6 +25,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """
     from kinemark.cli.app import app
 
+    run(app, args)
+
+
+def run(app: typer.Typer, args: Sequence[str] | None) -> NoReturn:
+    """Run an application so."""
     given = list(sys.argv[1:] if args is None else args)
     try:
         app(given, prog_name="kinemark")

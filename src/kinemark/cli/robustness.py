@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import random
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from kinemark import __version__
 from kinemark.cli.output import Json, err, out, print_json, write_text
 from kinemark.errors import RequestError
 
@@ -91,9 +91,7 @@ def _measure(suite: Suite, name: str, clips: Path | None, rows: str | None, jobs
         raise RequestError(f"no row's name contains {rows!r}; they are: {'; '.join(row.name for row in ROWS)}")
     own = measure.Kinemark()
     methods: list[Method] = [own, *INVISIBLE] if peers else [own]
-    report = Report(
-        {"date": dt.datetime.now(dt.UTC).date().isoformat(), "kinemark": version("kinemark"), "suite": name}
-    )
+    report = Report({"date": dt.datetime.now(dt.UTC).date().isoformat(), "kinemark": __version__, "suite": name})
     for size, factor in (("256", suite.small), ("720p", suite.large)):
         if not factor:
             continue

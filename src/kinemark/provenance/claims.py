@@ -8,13 +8,13 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import c2pa
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from kinemark import __version__
 from kinemark.errors import FailureError
 from kinemark.provenance.credentials import GENERATOR, MIME, WATERMARK_ALGORITHM, context
 from kinemark.provenance.iscc import ISCC_ALGORITHM
@@ -174,7 +174,7 @@ def _actions(claim: Claim) -> list[dict[str, Any]]:
     created from it. Both name their time ranges (regions of interest).
     """
     when = claim.when.isoformat(timespec="seconds").replace("+00:00", "Z")
-    common = {"when": when, "softwareAgent": {"name": GENERATOR, "version": version("kinemark")}}
+    common = {"when": when, "softwareAgent": {"name": GENERATOR, "version": __version__}}
     created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": COMPOSITE if claim.given else MADE_BY_AI}
     names = [name for name, _ in _ingredients(claim)]
     changed = [span for span in claim.given if span.how == "changed"]

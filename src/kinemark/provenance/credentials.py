@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import c2pa
 
+from kinemark import __version__
 from kinemark.provenance.given import GivenSpan
 from kinemark.provenance.iscc import ISCC_ALGORITHM
 
@@ -25,6 +25,11 @@ WATERMARK_ALGORITHM = "org.kinemark.watermark.2"
 """Name of the soft binding, in reverse-DNS form; not (yet) in C2PA's list, so others can read but not resolve it."""
 
 State = Literal["trusted", "valid", "expired", "revoked", "invalid", "none"]
+
+MAX_MANIFEST: Final = 32 << 20
+"""Bytes of a manifest store that are read at most; the library needs several times as much memory."""
+MAX_PICTURE: Final = 512 << 20
+"""The same for a whole file whose container is not looked into here."""
 
 _CONTENT_CHANGED: Final = {"assertion.bmffHash.mismatch", "assertion.dataHash.mismatch", "assertion.boxesHash.mismatch"}
 
@@ -89,6 +94,8 @@ def read_credentials(path: Path, anchors: Sequence[Anchor], time_roots: str = ""
     """
     if path.suffix.lower() not in MIME:
         return Credentials("none", codes=("format cannot carry credentials",))
+    if (swollen := _swollen(path)) is not None:
+        return Credentials("invalid", codes=(swollen,))
     found = _read(path, None)
     if found.state in {"valid", "expired"}:
         for anchor in anchors:
@@ -96,6 +103,25 @@ def read_credentials(path: Path, anchors: Sequence[Anchor], time_roots: str = ""
             if judged is not None:
                 return replace(judged, root=anchor.name)
     return found
+
+
+def _swollen(path: Path) -> str | None:
+    """What makes a file's manifest too large to be read; None if nothing does."""
+    size, start = path.stat().st_size, 0
+    if MIME[path.suffix.lower()] not in {"video/mp4", "video/quicktime"}:
+        return f"a file larger than {MAX_PICTURE} bytes" if size > MAX_PICTURE else None
+    with path.open("rb") as file:
+        while start + 8 <= size:  # the boxes of ISO/IEC 14496-12, on the outermost level
+            file.seek(start)
+            head = file.read(16)
+            length, kind = int.from_bytes(head[:4]), head[4:8]
+            length = {0: size - start, 1: int.from_bytes(head[8:16])}.get(length, length)
+            if kind == b"uuid" and length > MAX_MANIFEST:
+                return f"a manifest larger than {MAX_MANIFEST} bytes"
+            if length < 8:
+                return None
+            start += length
+    return None
 
 
 def trusted_time(path: Path, time_roots: str) -> dt.datetime | None:
@@ -227,7 +253,7 @@ def _data(active: dict[str, Any], label: str) -> dict[str, Any]:
 
 def context(anchors: str | None) -> c2pa.Context:
     """Settings of the C2PA library: offline, no thumbnail, and these root certificates (PEM) or none."""
-    info = {"name": GENERATOR, "version": version("kinemark"), "specVersion": SPEC_VERSION}
+    info = {"name": GENERATOR, "version": __version__, "specVersion": SPEC_VERSION}
     settings: dict[str, Any] = {
         "version": 1,
         "verify": {"remote_manifest_fetch": False},

@@ -13,7 +13,6 @@ import hashlib
 import html
 import json
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
@@ -21,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from kinemark import __version__
 from kinemark.errors import RequestError
 from kinemark.provenance import certificates
 from kinemark.provenance.findings import FINGERPRINT_HINT
@@ -75,7 +75,7 @@ def report(verification: Verification, keys: Keys, now: dt.datetime | None = Non
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     content = {
         "file": {"name": path.name, "bytes": path.stat().st_size, "sha256": digest},
-        "tool": f"kinemark {version('kinemark')}",
+        "tool": f"kinemark {__version__}",
         "time": (now or dt.datetime.now(dt.UTC)).isoformat(timespec="seconds"),
         "question": "Did Kinemark make this?",
         "answer": verification.to_dict(),
