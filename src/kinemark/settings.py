@@ -35,6 +35,11 @@ class Settings:
         """The signed manifest of every release, for copies that lost theirs."""
         return self.home / "manifests"
 
+    @property
+    def index_dir(self) -> Path:
+        """What speeds up finding a clip in a large ledger; made from the ledger, and made again when it is gone."""
+        return self.home / "index"
+
 
 def load_settings() -> Settings:
     """Read the environment once and return what it says."""

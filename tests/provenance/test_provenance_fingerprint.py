@@ -5,21 +5,38 @@ from provenance_clips import FPS, VARIED, ball, sunset, texture
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import RequestError
 from kinemark.provenance.findings import FINGERPRINT_HINT, FINGERPRINT_MATCH
-from kinemark.provenance.fingerprint import distance, distances, fingerprint
+from kinemark.provenance.fingerprint import VIEWS, distance, distances, fingerprint
 
 
 @pytest.mark.parametrize("name", VARIED)
 def test_sizes_of_the_hashes(name):
     seen = fingerprint(VARIED[name](frames=33))
-    assert len(seen.clip) == 32
-    assert len(seen.frames) == 32 * 8
+    assert (len(seen.clip), len(seen.views), len(seen.mirrored)) == (32, 256, 32)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
 def test_short_clips_have_one_too(frames):
-    seen = fingerprint(ball(frames=frames))
-    assert len(seen.clip) == 32
-    assert len(seen.frames) == frames * 8
+    assert len(fingerprint(ball(frames=frames)).views) == 256
+
+
+def test_a_picture_of_one_pixel_has_one():
+    assert len(fingerprint(np.zeros((1, 1, 1, 3), np.uint8)).views) == 256
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_a_mirrored_copy_asks_for_the_mirrored_hash(name):
+    frames = VARIED[name]()
+    assert distance(fingerprint(frames[:, :, ::-1]).mirrored, fingerprint(frames).clip) <= 4
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_cropped_copy_shows_about_one_of_the_parts(view):
+    frames = texture()
+    height, width = frames.shape[1:3]
+    top, left, bottom, right = (round(share * side) for share, side in zip(view, (height, width) * 2, strict=True))
+    cropped = np.frombuffer(fingerprint(frames[:, top:bottom, left:right]).clip, np.uint8)
+    views = np.frombuffer(fingerprint(frames).views, np.uint8).reshape(-1, 32)
+    assert distances(cropped.tobytes(), views).min() == 0
 
 
 def changed(frames, folder):

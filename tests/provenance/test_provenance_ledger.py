@@ -142,13 +142,15 @@ def test_without_its_salt_a_commitment_is_silent_and_the_chain_is_whole(path):
         assert ledger.verify_chain() == []
 
 
-def test_the_nearest_fingerprint_and_its_distance(path):
+def test_fingerprints_are_those_of_releases_after_a_position(path):
     with Ledger.open(path, create=True) as ledger:
-        assert ledger.nearest(bytes(32)) is None
-        ledger.append("release", "00000001", {}, fingerprint=b"\xff" * 32)
-        ledger.append("release", "00000002", {}, fingerprint=b"\x01" + bytes(31))
-        entry, bits = ledger.nearest(bytes(32))
-        assert (entry.id, bits) == ("00000002", 1)
+        first = ledger.append("release", "0000000a", {}, fingerprint=bytes(32))
+        ledger.append("withdrawal", "0000000a", {})
+        second = ledger.append("release", "0000000b", {}, fingerprint=bytes(64))
+        assert ledger.fingerprints() == [(first.seq, bytes(32)), (second.seq, bytes(64))]
+        assert ledger.fingerprints(first.seq) == [(second.seq, bytes(64))]
+        assert ledger.at(second.seq) == second
+        assert ledger.at(99) is None
 
 
 def test_there_is_no_ledger_to_read_yet(path):

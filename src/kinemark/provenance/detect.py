@@ -39,6 +39,7 @@ from kinemark.provenance.grid import spread
 from kinemark.provenance.keys import load_keys
 from kinemark.provenance.ledger import Entry, Ledger
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED, agreement
+from kinemark.provenance.lookalikes import Lookalike, lookalike
 from kinemark.provenance.other_makers import other_marks
 from kinemark.provenance.resolvers import resolve
 from kinemark.provenance.trust import operator_anchors, time_roots, trusted
@@ -138,15 +139,14 @@ def verify(
     credentials = read_credentials(path, anchors, time_roots(settings))
     key = keys.watermark_key if keys else None
     mark, stage = _look(footage.frames, key, quick=quick or credentials.state == "trusted")
-    seen = footage.clip_hash if footage.is_video else None
-    with _Records(settings.ledger_path) as records:
+    with _Records(settings) as records:
         same_bytes = credentials.state in {"expired", "revoked"} and records.holds(credentials.id, path)
         spans = records.compare(mark, footage)
-        nearest = records.nearest(seen) if seen else None
+        nearest = records.lookalike(footage) if footage.is_video else None
         pixels = (
             say.watermark_finding(mark, stage, spans, keyed=keys is not None),
             say.presence_finding(mark, stage, [footage.seconds(span) for span in mark.spans]),
-            say.fingerprint_finding(nearest, is_video=footage.is_video),
+            say.fingerprint_finding(nearest, is_video=footage.is_video, known=records.count),
         )
         kept = records.manifest(say.confirmed_id(pixels))
     found = (
@@ -210,8 +210,9 @@ def _made_by(credentials: Credentials, mark: WatermarkFinding, *, same_bytes: bo
 class _Records:
     """The ledger as `verify` sees it: there may be none yet, and it is never begun by looking."""
 
-    def __init__(self, path: Path) -> None:
-        self._ledger = Ledger.open(path) if path.is_file() else None
+    def __init__(self, settings: Settings) -> None:
+        self._ledger = Ledger.open(settings.ledger_path) if settings.ledger_path.is_file() else None
+        self._index = settings.index_dir
 
     def __enter__(self) -> _Records:
         return self
@@ -229,8 +230,12 @@ class _Records:
         gone = entry is None or self._ledger is None or self._ledger.erased(entry.id)
         return None if gone or entry is None else entry.body.get("manifest")
 
-    def nearest(self, seen: bytes) -> tuple[Entry, int] | None:
-        return self._ledger.nearest(seen) if self._ledger else None
+    @property
+    def count(self) -> int:
+        return len(self._ledger) if self._ledger else 0
+
+    def lookalike(self, footage: Footage) -> Lookalike | None:
+        return lookalike(footage.fingerprint, self._ledger, self._index) if self._ledger else None
 
     def holds(self, id_: str | None, path: Path) -> bool:
         """Whether the ledger holds exactly this file under this id."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from kinemark.provenance.anchors import THIS
 from kinemark.provenance.credentials import GENERATOR
 from kinemark.provenance.given import describe_spans
+from kinemark.provenance.hash_index import RADIUS
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED
 from kinemark.provenance.other_makers import UNREADABLE
 from kinemark.provenance.watermark import PRESENCE_LIMIT
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kinemark.provenance.credentials import Credentials
-    from kinemark.provenance.ledger import Entry
+    from kinemark.provenance.lookalikes import Lookalike
     from kinemark.provenance.other_makers import OtherMark
     from kinemark.provenance.watermark import WatermarkFinding
 
@@ -27,8 +28,8 @@ Content = Literal["confirmed", "unconfirmed", "contradicted"]
 
 FINGERPRINT_MATCH: Final = 24
 """Differing bits, of 256, up to which a fingerprint is called a match."""
-FINGERPRINT_HINT: Final = 48
-"""Differing bits up to which it is called a hint."""
+FINGERPRINT_HINT: Final = RADIUS
+"""Differing bits up to which it is called a hint, also for a part or a mirror image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,21 +184,22 @@ def presence_finding(mark: WatermarkFinding, stage: Stage, seconds: Sequence[tup
     return Finding("presence", "match" if mark.present else "none", None, detail)
 
 
-def fingerprint_finding(nearest: tuple[Entry, int] | None, *, is_video: bool) -> Finding:
-    """Likeness to the clips of the ledger."""
+def fingerprint_finding(found: Lookalike | None, *, is_video: bool, known: int) -> Finding:
+    """Likeness to the clips of the ledger, of which there are `known`."""
     if not is_video:
         says = "Not looked for: a single picture has no clip fingerprint."
         return Finding("fingerprint", "none", None, {"says": says})
-    if nearest is None:
-        return Finding("fingerprint", "none", None, {"says": "The ledger here holds no clip to compare with."})
-    entry, bits = nearest
-    detail = {"distance": bits, "of": 256, "match_up_to": FINGERPRINT_MATCH, "hint_up_to": FINGERPRINT_HINT}
-    if bits > FINGERPRINT_HINT:
-        says = "It does not look like any clip in the ledger here."
+    detail: dict[str, Any] = {"of": 256, "match_up_to": FINGERPRINT_MATCH, "hint_up_to": FINGERPRINT_HINT}
+    if found is None:
+        says = "It does not look like any clip in the ledger here." if known else "The ledger here holds no clip yet."
         return Finding("fingerprint", "none", None, detail | {"says": says})
-    verdict: Verdict = "match" if bits <= FINGERPRINT_MATCH else "hint"
-    says = f"It looks like clip {entry.id} of the ledger here. Likeness alone is no proof that it was made here."
-    return Finding("fingerprint", verdict, entry.id, detail | {"says": says})
+    detail |= {"distance": found.bits, "part": found.part, "mirrored": found.mirrored}
+    what = ("a part of " if found.part else "") + ("the mirror image of " if found.mirrored else "")
+    says = f"It looks like {what}clip {found.entry.id} of the ledger here."
+    says += " Likeness alone is no proof that it was made here."
+    whole = not found.part and not found.mirrored
+    verdict: Verdict = "match" if whole and found.bits <= FINGERPRINT_MATCH else "hint"
+    return Finding("fingerprint", verdict, found.entry.id, detail | {"says": says})
 
 
 TRACE: Final = Finding(

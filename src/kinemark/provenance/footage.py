@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kinemark.data.video import media_kind, read_image, read_video
-from kinemark.provenance.fingerprint import fingerprint
+from kinemark.provenance.fingerprint import Fingerprint, fingerprint
 from kinemark.provenance.grid import GRID
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class Footage:
         return cls(video.frames_THWC, video.fps, is_video=True)
 
     @property
-    def clip_hash(self) -> bytes:
-        """The clip hash of its fingerprint, 32 bytes."""
-        return fingerprint(self.frames).clip
+    def fingerprint(self) -> Fingerprint:
+        """What it looks like."""
+        return fingerprint(self.frames)
 
     def seconds(self, span: tuple[int, int]) -> tuple[float, float]:
         """Frames [start, stop) as seconds."""

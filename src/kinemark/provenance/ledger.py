@@ -28,10 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from kinemark.errors import FailureError
-from kinemark.provenance.fingerprint import distances
 from kinemark.provenance.ledger_schema import SCHEMA_VERSION, STEPS, statements
 
 if TYPE_CHECKING:
@@ -55,7 +52,7 @@ class Entry:
         event: "release", "withdrawal" or "erasure".
         id: the clip's id, eight hexadecimal digits.
         time: when it was entered, RFC 3339 in UTC.
-        fingerprint: clip hash of the encoded file, 32 bytes; empty for a withdrawal.
+        fingerprint: clip hashes of the encoded file, 32 bytes each; empty for a withdrawal.
         body: everything else that is known, as JSON values.
         previous: digest of the entry before.
         digest: SHA-256 over all of the above.
@@ -215,21 +212,17 @@ class Ledger:
             query = "SELECT 1 FROM entries WHERE id = ? AND event = ?"
             return self._connection.execute(query, (id_, event)).fetchone() is not None
 
-    def nearest(self, fingerprint: bytes) -> tuple[Entry, int] | None:
-        """The release whose fingerprint differs in the fewest bits, and in how many; None in an empty ledger.
-
-        It looks at every entry: about 30 ms for 100,000.
-        """
+    def at(self, seq: int) -> Entry | None:
+        """The entry at this position, if there is one."""
         with _errors(self._path):
-            rows = self._connection.execute("SELECT seq, fingerprint FROM entries WHERE event = 'release'").fetchall()
-            rows = [(seq, blob) for seq, blob in rows if len(blob) == len(fingerprint)]
-            if not rows:
-                return None
-            stored = np.frombuffer(b"".join(blob for _, blob in rows), np.uint8).reshape(len(rows), -1)
-            bits = distances(fingerprint, stored)
-            best = int(bits.argmin())
-            row = self._connection.execute("SELECT * FROM entries WHERE seq = ?", (rows[best][0],)).fetchone()
-            return _entry(row), int(bits[best])
+            row = self._connection.execute("SELECT * FROM entries WHERE seq = ?", (seq,)).fetchone()
+            return _entry(row) if row else None
+
+    def fingerprints(self, after: int = 0) -> list[tuple[int, bytes]]:
+        """Position and fingerprint of every release after a position."""
+        with _errors(self._path):
+            query = "SELECT seq, fingerprint FROM entries WHERE event = 'release' AND seq > ?"
+            return self._connection.execute(query, (after,)).fetchall()
 
     def matches_prompt(self, id_: str, prompt: str) -> bool | None:
         """Whether this release was made from this prompt; None when that cannot be said (no salt, or erased)."""

@@ -30,13 +30,13 @@ from kinemark.provenance import watermark
 from kinemark.provenance.claims import Claim, Signed, sign
 from kinemark.provenance.compliance import label_of, profiles_named
 from kinemark.provenance.credentials import GENERATOR, WATERMARK_ALGORITHM, read_credentials
-from kinemark.provenance.fingerprint import fingerprint
 from kinemark.provenance.footage import Footage
 from kinemark.provenance.iscc import video_code
 from kinemark.provenance.keys import require_keys
 from kinemark.provenance.labels import AIGC_KEY, aigc_tag, draw
 from kinemark.provenance.ledger import Ledger
 from kinemark.provenance.likeness import describe
+from kinemark.provenance.lookalikes import refresh
 from kinemark.provenance.manifests import keep
 from kinemark.safety.decision import Decision, digest_frames
 
@@ -119,7 +119,6 @@ def release(
         encoded = folder / "encoded.mp4"
         encode_mp4(marked_THWC, facts.fps, encoded, tags=_tags(claim) if profiles else None)
         shown = Footage.of(encoded)
-        seen = fingerprint(shown.frames)
         claim = replace(claim, iscc=video_code(shown.frames, shown.fps))
         signed = folder / "signed.mp4"
         signature, manifest = _sign(encoded, signed, claim, keys)
@@ -142,16 +141,16 @@ def release(
             "iscc": claim.iscc,
             "time_stamped": signature.timed,
             "personal": facts.write_prompt or facts.credits is not None,
-            "frame_hashes": seen.frames.hex(),
             "likeness": describe(shown.frames).hex(),
             "watermark": WATERMARK_ALGORITHM,
         }
-        entry = ledger.append("release", claim.id, body, fingerprint=seen.clip, prompt=facts.prompt)
+        entry = ledger.append("release", claim.id, body, fingerprint=shown.fingerprint.views, prompt=facts.prompt)
         try:
             _publish(signed, path)
         except BaseException as error:
             ledger.append("withdrawal", claim.id, {"reason": type(error).__name__})
             raise
+        refresh(ledger, settings.index_dir)
     return Released(id=claim.id, path=path, sha256=sha256, ledger_seq=entry.seq)
 
 

@@ -126,7 +126,7 @@ class _Routes:
             path = Path(folder) / f"asset{SUFFIXES[kind]}"
             await _receive(request, path)
             footage = await run_in_threadpool(Footage.of, path)
-            wait = self._limits.wait_for_picture(footage.clip_hash)
+            wait = self._limits.wait_for_picture(footage.fingerprint.clip)
             if wait:
                 raise _too_often(wait, "about this picture, or one that is nearly the same")
             labels = await run_in_threadpool(self._seen, path, footage, algorithm)
