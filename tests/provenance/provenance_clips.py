@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kinemark.provenance.geometry import undo
 from kinemark.provenance.release import ReleaseFacts
 
 FPS = 8.0
@@ -46,3 +47,9 @@ def texture(frames=17, height=256, width=256, seed=5):
 
 
 VARIED = {"ball": ball, "sunset": sunset, "texture": texture}
+
+
+def warped(frames, geometry, size):
+    """Colour frames as they look after `geometry.undo`."""
+    channels = [undo(frames[..., channel].astype(np.float32), geometry, size)[0] for channel in range(3)]
+    return np.stack(channels, axis=-1).round().clip(0, 255).astype(np.uint8)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from provenance_clips import VARIED, ball, sunset, texture
+from provenance_clips import VARIED, ball, sunset, texture, warped
 
 from kinemark.data.transcode import H264, transcode
-from kinemark.provenance.geometry import Geometry, undo
+from kinemark.provenance.geometry import Geometry
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED, MAX_FRAMES, agreement, describe
 
 SIZE = (256, 256)
@@ -28,7 +28,7 @@ def test_a_crop_is_compared_where_it_belongs():
     clip = sunset()
     stored = describe(clip)
     crop = Geometry(np.array([[0.8, 0, 10.0], [0, 0.8, -8.0], [0, 0, 1.0]]))
-    seen, _ = undo(clip, Geometry(np.linalg.inv(crop.matrix)), SIZE)
+    seen = warped(clip, Geometry(np.linalg.inv(crop.matrix)), SIZE)
     assert np.median(agreement(seen, stored, SIZE, crop)) >= CONFIRMED
     assert np.median(agreement(seen, stored, SIZE)) < np.median(agreement(seen, stored, SIZE, crop))
 

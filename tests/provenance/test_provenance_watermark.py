@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from provenance_clips import FPS, VARIED, ball, sunset, texture
+from provenance_clips import FPS, VARIED, ball, sunset, texture, warped
 
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import RequestError
 from kinemark.provenance import carriers, watermark
-from kinemark.provenance.geometry import Geometry, undo
+from kinemark.provenance.geometry import Geometry
 
 KEY = bytes(range(32))
 ID = 0xC0FFEE42
@@ -129,7 +129,7 @@ def test_a_search_reads_cropped_and_padded_clips(change, words, tmp_path):
 def test_a_search_reads_a_clip_filmed_at_a_slant(tmp_path):
     marked = watermark.embed(sunset(frames=9), ID, KEY)
     slant = Geometry(np.array([[1.0, 0.05, 4], [-0.05, 1.0, -3], [2e-4, -1e-4, 1]]))
-    filmed, _ = undo(marked, slant, (256, 256))
+    filmed = warped(marked, slant, (256, 256))
     found = watermark.search(recoded(filmed, tmp_path, 23), KEY)
     assert found.payload == ID
     assert "turned by" in found.geometry

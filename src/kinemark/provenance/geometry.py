@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from kinemark.data.video import Frames
     from kinemark.provenance.carriers import Waves
     from kinemark.provenance.spectrum import Spectrum
 
@@ -159,47 +158,51 @@ def refine_slanted(whitened_HW: NDArray[np.float32], geometry: Geometry) -> tupl
     return _climb(score, geometry.matrix, _SLANTED_STEPS, rounds=4)
 
 
-def read_slanted(whitened_HW: NDArray[np.float32], geometry: Geometry, waves: Waves) -> Spectrum:
-    """Amplitudes at the waves [K] of a picture that is first put back onto the original plane."""
-    rows, columns = whitened_HW.shape
+def read_slanted(whitened_XHW: NDArray[np.float32], geometry: Geometry, waves: Waves) -> Spectrum:
+    """Amplitudes at the waves [..., K] of pictures [..., H, W] that are first put back onto the original plane."""
+    rows, columns = whitened_XHW.shape[-2:]
     edge_x, edge_y = np.array([-1, 1, 1, -1]) * columns / 2, np.array([-1, -1, 1, 1]) * rows / 2
     corner_x, corner_y = geometry.original(edge_x, edge_y)
-    x = np.arange(math.floor(corner_x.min()), math.ceil(corner_x.max()) + 1)
-    y = np.arange(math.floor(corner_y.min()), math.ceil(corner_y.max()) + 1)
+    x = np.arange(math.floor(corner_x.min()), math.ceil(corner_x.max()) + 1.0)
+    y = np.arange(math.floor(corner_y.min()), math.ceil(corner_y.max()) + 1.0)
     if np.array_equal(geometry.matrix, np.eye(3)):
-        x, y, straight = np.arange(columns) + 0.5 - columns / 2, np.arange(rows) + 0.5 - rows / 2, whitened_HW
+        x, y, straight = np.arange(columns) + 0.5 - columns / 2, np.arange(rows) + 0.5 - rows / 2, whitened_XHW
     else:
-        straight = Sampler((rows, columns), *geometry.seen(*np.meshgrid(x, y)))(whitened_HW)
+        sample_at = Sampler((rows, columns), *geometry.seen(*np.meshgrid(x, y)))
+        pictures = whitened_XHW.reshape(-1, rows, columns)
+        straight = np.stack([sample_at(picture) for picture in pictures])
+        straight = straight.reshape(*whitened_XHW.shape[:-2], *straight.shape[-2:])
     half = int(BAND[1])
-    reach = np.arange(-half, half + 1)
-    table = np.exp(-2j * np.pi / PERIOD * np.outer(reach, y)) @ straight
-    table = table @ np.exp(-2j * np.pi / PERIOD * np.outer(x, reach))
-    return np.asarray(table[waves.y + half, waves.x + half], np.complex64)
+    reach = np.arange(-half, half + 1.0)
+    table = _waves(reach, y) @ straight.astype(np.complex64) @ _waves(x, reach)
+    return np.asarray(table[..., waves.y + half, waves.x + half], np.complex64)
 
 
-def undo(frames_THWC: Frames, geometry: Geometry, size: tuple[int, int]) -> tuple[Frames, NDArray[np.bool_]]:
+def _waves(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.complex64]:
+    return np.asarray(np.exp(-2j * np.pi / PERIOD * np.outer(one, other)), np.complex64)
+
+
+def undo(
+    luma_THW: NDArray[np.float32], geometry: Geometry, size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Put frames back onto the original plane.
 
     Args:
-        frames_THWC: uint8 frames as they are seen.
+        luma_THW: the luma of frames as they are seen.
         geometry: how they lie on the original.
         size: height and width of the original frame, for its aspect; the result has its canonical size.
 
     Returns:
-        Frames on the original's canonical plane, black where nothing is seen, and where something is [h, w].
+        Luma on the original's canonical plane [T, h, w], black where nothing is seen, and where something is [h, w].
     """
     rows, columns = canonical_size(*size)
-    seen_rows, seen_columns = canonical_size(*frames_THWC.shape[1:3])
+    seen_rows, seen_columns = canonical_size(*luma_THW.shape[1:])
     x, y = np.meshgrid(np.arange(columns) + 0.5 - columns / 2, np.arange(rows) + 0.5 - rows / 2)
     at_x, at_y = geometry.seen(x, y)
     inside = (np.abs(at_x) < seen_columns / 2) & (np.abs(at_y) < seen_rows / 2)
-    scale_y, scale_x = frames_THWC.shape[1] / seen_rows, frames_THWC.shape[2] / seen_columns
-    sample_at = Sampler(frames_THWC.shape[1:3], at_x * scale_x, at_y * scale_y)
-    straight = [
-        np.stack([sample_at(frame[..., channel].astype(np.float32)) for channel in range(3)], axis=-1)
-        for frame in frames_THWC
-    ]
-    return np.stack(straight).round().clip(0, 255).astype(np.uint8), inside
+    scale_y, scale_x = luma_THW.shape[1] / seen_rows, luma_THW.shape[2] / seen_columns
+    sample_at = Sampler((luma_THW.shape[1], luma_THW.shape[2]), at_x * scale_x, at_y * scale_y)
+    return np.stack([sample_at(plane) for plane in luma_THW]), inside
 
 
 # --- the list of maps -------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ _LEAST_CELLS: Final = 0.25
 def describe(frames_THWC: Frames) -> bytes:
     """The bits of up to 32 evenly spaced frames, 72 bytes each."""
     chosen = spread(0, len(frames_THWC), MAX_FRAMES)
-    return b"".join(np.packbits(_detail(frames_THWC[index]) > 0).tobytes() for index in chosen)
+    return b"".join(np.packbits(_detail(frames_THWC[index] @ LUMA) > 0).tobytes() for index in chosen)
 
 
 def agreement(
@@ -51,7 +51,7 @@ def agreement(
         size: height and width of the original, in pixels.
         placement: how what is seen lies on the original.
     """
-    straight_Thwc, inside_hw = undo(frames_THWC, placement, size)
+    straight_Thw, inside_hw = undo(frames_THWC @ LUMA, placement, size)
     seen = _cells(inside_hw.astype(np.float32)) > 0.99
     # A cell's detail needs its neighbours, so the rim of what is seen does not count.
     seen &= np.all(_neighbours(seen), axis=0)
@@ -59,15 +59,15 @@ def agreement(
         return np.full(len(frames_THWC), np.nan)
     bits = np.unpackbits(np.frombuffer(stored, np.uint8)).reshape(-1, CELLS, CELLS)
     signs = (2.0 * bits - 1.0)[:, seen]
-    values = np.stack([_detail(frame)[seen] for frame in straight_Thwc])
+    values = np.stack([_detail(plane)[seen] for plane in straight_Thw])
     weights = np.abs(values)
     fit = 0.5 + 0.5 * (values @ signs.T) / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
     return np.asarray(fit.max(axis=1), np.float64)
 
 
-def _detail(frame_HWC: Frames) -> NDArray[np.float32]:
+def _detail(luma_HW: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each cell's mean luma less that of its four neighbours [C, C]; large contrasts are compressed."""
-    cells = _cells(frame_HWC @ LUMA)
+    cells = _cells(luma_HW)
     difference = cells - sum(_neighbours(cells)) / 4
     return np.asarray(np.sign(difference) * np.sqrt(np.abs(difference)), np.float32)
 

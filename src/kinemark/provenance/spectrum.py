@@ -71,9 +71,9 @@ def whiten(residual_hw: Array) -> Spectrum:
     Index F / 2 is the constant; four samples are one step of a wave vector.
     """
     rows, columns = residual_hw.shape
-    padded = np.zeros((PADDED, PADDED), np.float32)
-    padded[:rows, :columns] = residual_hw
-    spectrum = np.fft.fft2(padded)[np.ix_(_INDEX, _INDEX)] * _turn((rows, columns))
+    # Axis by axis, so that the rows that are only padding and the columns that are not kept are never transformed.
+    spectrum = np.fft.fft(np.fft.fft(residual_hw, PADDED, axis=1)[:, _INDEX], PADDED, axis=0)[_INDEX]
+    spectrum = spectrum * _turn((rows, columns))
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     blur = gaussian_matrix(KEPT, _NEIGHBOURS)
     size = np.sqrt(power)

@@ -308,7 +308,7 @@ def _part_scores(found: WatermarkFinding, seen: _Seen, key: bytes | None) -> Val
     if found.payload is not None and key is not None:
         waves += carriers.payload_waves()
         amplitude_K = np.concatenate([amplitude_K, carriers.payload_amplitudes(found.payload, key)])
-    value_PK = np.stack([geometry.read_slanted(part, found.placement, waves) for part in seen.residual_Phw])
+    value_PK = geometry.read_slanted(seen.residual_Phw, found.placement, waves)
     # Every wave counts as much as it does in the whole clip, where it was evened out; no part may outweigh the others.
     value_PK /= np.maximum(np.abs(value_PK.sum(axis=0)), 1e-6)
     value_PK /= np.maximum(1.0, np.abs(value_PK) * len(value_PK) / 3)
