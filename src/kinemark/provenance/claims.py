@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark import __version__
 from kinemark.errors import FailureError
-from kinemark.provenance.credentials import GENERATOR, MIME, WATERMARK_ALGORITHM, context
+from kinemark.provenance.credentials import BUFFER, GENERATOR, MIME, WATERMARK_ALGORITHM, context
 from kinemark.provenance.iscc import ISCC_ALGORITHM
 from kinemark.provenance.keys import NO_STAMPING
 
@@ -112,8 +112,8 @@ def _sign(source: Path, target: Path, claim: Claim, keys: Keys, tsa: str | None)
                 lambda data: keys.signer_key.sign(data, ec.ECDSA(digest)), algorithm, keys.chain_pem, tsa
             ) as signer,
             c2pa.Builder(manifest(claim, mime), context=settings) as builder,
-            source.open("rb") as reading,
-            target.open("x+b") as writing,
+            source.open("rb", buffering=BUFFER) as reading,
+            target.open("x+b", buffering=BUFFER) as writing,
         ):
             if claim.prompt is not None:
                 builder.add_resource("prompt.txt", io.BytesIO(claim.prompt.encode()))

@@ -26,6 +26,8 @@ WATERMARK_ALGORITHM = "org.kinemark.watermark.2"
 
 State = Literal["trusted", "valid", "expired", "revoked", "invalid", "none"]
 
+BUFFER: Final = 1 << 20
+"""Bytes that a file is read and written in: the C2PA library asks for a few at a time, through Python."""
 MAX_MANIFEST: Final = 32 << 20
 """Bytes of a manifest store that are read at most; the library needs several times as much memory."""
 MAX_PICTURE: Final = 512 << 20
@@ -166,7 +168,7 @@ def _under(path: Path, anchor: Anchor, time_roots: str, found: Credentials) -> C
 
 def _read(path: Path, anchors: str | None, manifest: bytes | None = None) -> Credentials:
     try:
-        with context(anchors) as settings, path.open("rb") as stream:
+        with context(anchors) as settings, path.open("rb", buffering=BUFFER) as stream:
             reader = c2pa.Reader.try_create(MIME[path.suffix.lower()], stream, manifest, context=settings)
             if reader is None:
                 return Credentials("none")
