@@ -22,13 +22,14 @@ ALLOWED = {
     "errors": set(),
     "settings": set(),
     "timeline": {"errors"},
+    "trace": set(),
     "worlds": {"errors"},
     "data": {"errors", "settings", "worlds"},
     "model": {"errors", "timeline", "worlds"},
     "sampling": {"errors", "timeline", "model"},
     "safety": {"errors", "settings"},
-    "provenance": {"errors", "settings", "safety", "data"},
-    "training": {"errors", "settings", "timeline", "model", "sampling", "worlds", "data"},
+    "provenance": {"errors", "settings", "safety", "data", "trace"},
+    "training": {"errors", "settings", "timeline", "trace", "model", "sampling", "worlds", "data"},
     "generate": {"errors", "settings", "timeline", "model", "sampling", "safety", "provenance", "data"},
 }
 #: Nothing imports these but themselves.

@@ -6,7 +6,7 @@
 | watermark | the id in the pixels, under this installation's key | an unmarked clip passes once in 2^34 words read |
 | presence | the mark that every Kinemark leaves; anybody can add it | a chance is stated |
 | fingerprint | likeness to a clip in the ledger | a hint: given footage looks like what was made of it |
-| trace | traces of the model itself | not looked for yet |
+| trace | a pattern that spark's decoder paints, whoever runs it | a hint; a chance is stated |
 | other | what other makers wrote into the file | claims |
 
 Two stages: a quick look at the file as it is; and, where that neither finds an id nor a trusted signature, a blind
@@ -30,7 +30,7 @@ import numpy as np
 
 from kinemark.errors import FailureError
 from kinemark.provenance import findings as say
-from kinemark.provenance import watermark
+from kinemark.provenance import model_trace, watermark
 from kinemark.provenance.anchors import THIS
 from kinemark.provenance.credentials import GENERATOR, Credentials, read_credentials
 from kinemark.provenance.findings import Finding, MarkedSpan, is_forged
@@ -152,7 +152,7 @@ def verify(
     found = (
         say.credentials_finding(credentials, same_bytes=same_bytes, kept=kept),
         *pixels,
-        say.TRACE,
+        say.trace_finding(None if credentials.state == "trusted" else model_trace.find(footage.frames)),
         *say.other_findings(credentials, other_marks(path)),
     )
     made_by = _made_by(credentials, mark, same_bytes=same_bytes, forged=is_forged(spans))

@@ -10,6 +10,7 @@ from kinemark.provenance.credentials import GENERATOR
 from kinemark.provenance.given import describe_spans
 from kinemark.provenance.hash_index import RADIUS
 from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED
+from kinemark.provenance.model_trace import LIMIT as TRACE_LIMIT
 from kinemark.provenance.other_makers import UNREADABLE
 from kinemark.provenance.watermark import PRESENCE_LIMIT
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from kinemark.provenance.credentials import Credentials
     from kinemark.provenance.lookalikes import Lookalike
+    from kinemark.provenance.model_trace import TraceFinding
     from kinemark.provenance.other_makers import OtherMark
     from kinemark.provenance.watermark import WatermarkFinding
 
@@ -202,9 +204,25 @@ def fingerprint_finding(found: Lookalike | None, *, is_video: bool, known: int) 
     return Finding("fingerprint", verdict, found.entry.id, detail | {"says": says})
 
 
-TRACE: Final = Finding(
-    "trace", "none", None, {"says": "Not looked for: this version knows no trace of its models.", "looked": False}
-)
+def trace_finding(found: TraceFinding | None) -> Finding:
+    """The trace of the model's decoder; None where nobody looked, since an intact signature says more."""
+    if found is None:
+        says = "Not looked for: the signature is intact and known here, which says more."
+        return Finding("trace", "none", None, {"says": says, "looked": False})
+    chance = f"clips of other origin show as much with a chance of {found.p_value:.1g}"
+    says = (
+        f"The picture has the pattern that spark's decoder paints; {chance}. It says which model, not who ran it."
+        if found.present
+        else f"The pattern that spark's decoder paints is not seen; {chance}. Strong compression hides it."
+    )
+    detail = {
+        "says": says,
+        "looked": True,
+        "p_value": found.p_value,
+        "limit": TRACE_LIMIT,
+        "scale": round(found.scale, 2),
+    }
+    return Finding("trace", "hint" if found.present else "none", None, detail)
 
 
 def other_findings(credentials: Credentials, marks: Sequence[OtherMark]) -> list[Finding]:

@@ -2,7 +2,8 @@
 
 A part of every batch passes through a `training.degrade.Degrade` first, because the decoder will meet what a
 transformer made, not exact means of pixels. Latents are degraded whole and cropped afterwards, since a transformer
-knows whole pictures only.
+knows whole pictures only. What it is to become carries the decoder's trace (`kinemark.trace`), so that whoever runs the
+model leaves it.
 
 Shape suffixes: B batch, F slots, T pixel frames, C channels, H W size.
 """
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
+from kinemark import trace
 from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError
 from kinemark.model.autoencoder import PATCH, SCALE, Upsampler, UpsamplerConfig, encode
@@ -61,13 +63,18 @@ class UpsamplerRecipe:
     pixel: float = 0.45
     edge: float = 0.45
     temporal: float = 0.10
+    #: Strength of the trace that the decoder learns to leave (`kinemark.trace`), root mean square, in 8-bit steps.
+    trace: float = 0.7
     device: str = "cpu"
     save_minutes: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Whole rendered clips: exact and degraded latents, pixels, and where the first subject is (0..1, NaN: nowhere)."""
+    """Whole rendered clips: exact and degraded latents, pixels with the trace, and where the first subject is.
+
+    Places are in 0..1, NaN for nowhere.
+    """
 
     exact_BCFHW: Tensor
     flawed_BCFHW: Tensor
@@ -96,8 +103,15 @@ def build_pool(recipe: UpsamplerRecipe, degrade: Degrade, seed: int, number: int
         rendered = render(batch_scenes(scenes).to(recipe.device), time_BT.to(recipe.device), (pixels, pixels))
         exact_BCFHW = encode(rendered.video_BTCHW)
         flawed_BCFHW = degrade(exact_BCFHW, scenes, generator)
+    video_BTCHW = rendered.video_BTCHW + trace_of(pixels, recipe.trace).to(recipe.device)
     focus = tuple((x, y) for x, y in rendered.state_BSTK[:, 0, frames // 2, :2].tolist())
-    return Pool(exact_BCFHW, flawed_BCFHW, rendered.video_BTCHW, focus)
+    return Pool(exact_BCFHW, flawed_BCFHW, video_BTCHW, focus)
+
+
+def trace_of(side: int, strength: float) -> Tensor:
+    """What the trace adds to each channel of a square picture [H, W], with pixels in [0, 1]."""
+    copies = -(-side // trace.SIDE)
+    return torch.from_numpy(trace.tile()).tile(copies, copies)[:side, :side] * (strength / 255)
 
 
 def draw_crops(recipe: UpsamplerRecipe, pool: Pool, seed: int, step: int) -> Crops:
