@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from kinemark.data.video import Mp4Writer, encode_mp4, media_kind, read_image, read_video
+from kinemark.data.video import Caption, Mp4Writer, encode_mp4, media_kind, read_image, read_video
 from kinemark.errors import FailureError, RequestError
 
 
@@ -234,3 +234,15 @@ def test_a_claim_of_a_huge_picture_is_refused(tmp_path):
     (tmp_path / "bomb.png").write_bytes(header + b"\x00" * 64)
     with pytest.raises(RequestError):
         read_image(tmp_path / "bomb.png")
+
+
+def test_a_caption_track_says_its_text_for_its_time_and_changes_no_pixel(tmp_path):
+    frames = (np.indices((8, 64, 96, 3)).sum(axis=0) * 3 % 256).astype(np.uint8)
+    encode_mp4(frames, 8.0, tmp_path / "plain.mp4")
+    encode_mp4(frames, 8.0, tmp_path / "told.mp4", caption=Caption("AI生成 AI-generated", 0.5))
+    with av.open(tmp_path / "told.mp4") as container:
+        (stream,) = container.streams.subtitles
+        packet = next(container.demux(stream))
+        assert bytes(packet)[2:].decode() == "AI生成 AI-generated"
+        assert (packet.pts, packet.duration * packet.time_base) == (0, 0.5)
+    assert (read_video(tmp_path / "told.mp4").frames_THWC == read_video(tmp_path / "plain.mp4").frames_THWC).all()

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import av
 import pytest
 from provenance_clips import FACTS, ball
 
@@ -87,6 +88,18 @@ def test_the_tag_is_covered_by_the_signature(settings, tmp_path):
     assert b'"Label":"1"' in content
     (tmp_path / "edited.mp4").write_bytes(content.replace(b'"Label":"1"', b'"Label":"2"'))
     assert read_credentials(tmp_path / "edited.mp4", ()).state == "invalid"
+
+
+def test_the_label_stands_in_a_caption_track_too(settings, tmp_path):
+    frames = ball(frames=8, height=128, width=128)
+    made = release(frames, decision(frames), tmp_path / "made.mp4", FACTS, replace(settings, profiles="china"))
+    with av.open(made.path) as container:
+        packet = next(container.demux(container.streams.subtitles[0]))
+        assert "AI" in bytes(packet)[2:].decode()
+        assert 0 < packet.duration * packet.time_base <= len(frames) / FACTS.fps
+    plain = release(frames, decision(frames), tmp_path / "plain.mp4", FACTS, settings)
+    with av.open(plain.path) as container:
+        assert not container.streams.subtitles
 
 
 def test_profiles_are_named():

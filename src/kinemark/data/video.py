@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-    from av.container import InputContainer
+    from av.container import InputContainer, OutputContainer
 
 Frames = NDArray[np.uint8]
 """Frames [T, H, W, 3] or one picture [H, W, 3]: 8-bit RGB."""
@@ -53,6 +53,16 @@ ENCODER_THREADS = 1
 differed; clips are small, and one thread takes no longer."""
 BT709 = 1
 """Code point for BT.709 matrix, primaries and transfer (ITU-T H.273), and for limited range in FFmpeg."""
+
+
+_CAPTION_STYLE = b"""[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,2,10,10,10,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+"""How captions look, as FFmpeg wants to be told: in the form of SubStation Alpha."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +131,22 @@ def read_tags(path: Path | str) -> dict[str, str]:
         return {str(name): str(value) for name, value in container.metadata.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A caption (3GPP timed text) from the first frame on: its text, and for how many seconds it is shown."""
+
+    text: str
+    seconds: float
+
+
 def encode_mp4(
-    frames_THWC: Frames, fps: float, path: Path | str, *, crf: int = CRF, tags: Mapping[str, str] | None = None
+    frames_THWC: Frames,
+    fps: float,
+    path: Path | str,
+    *,
+    crf: int = CRF,
+    tags: Mapping[str, str] | None = None,
+    caption: Caption | None = None,
 ) -> None:
     """Write frames as H.264 in an MP4 file whose index comes first (faststart).
 
@@ -135,6 +159,7 @@ def encode_mp4(
         path: the file.
         crf: x264's rate factor.
         tags: metadata of the container, by name.
+        caption: what a caption track says, for people and programs that do not see the picture; None: no such track.
 
     Raises:
         RequestError: the frames are not uint8 [T, H, W, 3] with T >= 1 and even H and W, or fps is not in (0, 240].
@@ -145,7 +170,7 @@ def encode_mp4(
             f"frames are {frames_THWC.dtype} {frames_THWC.shape}; they must be uint8 [T, H, W, 3], T at least 1."
         )
     height, width = frames_THWC.shape[1:3]
-    with Mp4Writer(path, fps=fps, size=(height, width), crf=crf, tags=tags) as writer:
+    with Mp4Writer(path, fps=fps, size=(height, width), crf=crf, tags=tags, caption=caption) as writer:
         writer.write(frames_THWC)
 
 
@@ -160,6 +185,7 @@ class Mp4Writer:
         size: tuple[int, int],
         crf: int = CRF,
         tags: Mapping[str, str] | None = None,
+        caption: Caption | None = None,
     ) -> None:
         height, width = size
         if height % 2 or width % 2 or min(size) < 2:
@@ -175,6 +201,7 @@ class Mp4Writer:
             self._container = av.open(f"file:{self._path}", "w", format="mp4", options=options)
             self._container.metadata.update(tags or {})
             self._stream = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            self._caption = _caption_track(self._container, caption) if caption else None
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.options = {"crf": str(crf), "preset": PRESET}
         codec = self._stream.codec_context
@@ -199,9 +226,24 @@ class Mp4Writer:
         with _write_errors(self._path):
             try:
                 if kind is None:
+                    if self._caption is not None:
+                        self._container.mux(self._caption)
                     self._container.mux(self._stream.encode(None))
             finally:
                 self._container.close()
+
+
+def _caption_track(container: OutputContainer, caption: Caption) -> av.Packet[av.stream.Stream]:
+    """Add a track of captions; returns its only one."""
+    stream = container.add_stream("mov_text")
+    stream.codec_context.subtitle_header = _CAPTION_STYLE
+    stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+    text = caption.text.encode()
+    packet = av.Packet(len(text).to_bytes(2) + text)
+    packet.stream, packet.time_base = stream, Fraction(1, 1000)
+    packet.pts = packet.dts = 0
+    packet.duration = round(caption.seconds * 1000)
+    return packet
 
 
 @contextmanager
