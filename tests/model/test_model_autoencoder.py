@@ -133,10 +133,22 @@ def test_an_untrained_upsampler_keeps_the_mean_of_every_block():
     torch.testing.assert_close(encode(upsampler(latent)), latent, atol=1e-5, rtol=0)
 
 
+def test_what_a_place_adds_repeats_from_patch_to_patch_and_older_weights_have_no_such_output():
+    with_place, without = (Upsampler(UpsamplerConfig(width=8, blocks=1, place=place)) for place in (True, False))
+    assert without.place is None
+    without.load_state_dict({name: value for name, value in with_place.state_dict().items() if name != "place"})
+    with_place.place.data = 0.01 * torch.randn(51, 8, 8)
+    latent = torch.rand(1, 12, 2, 20, 16) - 0.5
+    added = (with_place(latent) - without(latent))[:, :1]
+    torch.testing.assert_close(added[..., :32, :32], added[..., 32:64, 32:64], atol=1e-5, rtol=0)
+    assert added.abs().max() > 0.005
+
+
 def test_detail_cannot_shift_the_mean_of_a_block():
     upsampler = tiny_upsampler()
     upsampler.head.weight.data[-3:] = 0
     upsampler.head.bias.data[-3:] = 0
+    upsampler.place.data[-3:] = 0
     latent = torch.rand(1, 12, 1, 8, 8) - 0.5
     torch.testing.assert_close(unpack(encode(upsampler(latent))), unpack(latent), atol=1e-5, rtol=0)
 

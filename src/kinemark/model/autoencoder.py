@@ -102,10 +102,11 @@ def unpack(latent_BCFHW: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class UpsamplerConfig:
-    """The size of an `Upsampler`."""
+    """The size of an `Upsampler`, and whether it has an output of its own for each place in a patch."""
 
     width: int = 48
     blocks: int = 4
+    place: bool = True
 
 
 class ResidualBlock(nn.Module):
@@ -144,6 +145,8 @@ class Upsampler(nn.Module):
         self.stem = nn.Conv2d(self.IN_CHANNELS, width, 3, padding=1)
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(self.config.blocks)))
         self.head = nn.Conv2d(width, 3 * SCALE**2 + 3, 3, padding=1)
+        # What the head adds at each place in a patch, whatever is seen there: what repeats from patch to patch.
+        self.place = nn.Parameter(torch.zeros(3 * SCALE**2 + 3, PATCH, PATCH)) if self.config.place else None
         # A new network is plain bilinear enlargement, and every block starts as the identity.
         zeroed = [self.head, *(block.second for block in self.blocks if isinstance(block, ResidualBlock))]
         for layer in zeroed:
@@ -198,6 +201,10 @@ class Upsampler(nn.Module):
         small_NCHW = rearrange(small_BTCHW, "b t c h w -> (b t) c h w")
         inputs_NCHW = _inputs(small_BTCHW, previous_BCHW).contiguous(memory_format=torch.channels_last)
         output_NCHW: Tensor = self.head(self.blocks(functional.relu(self.stem(inputs_NCHW))))
+        if self.place is not None:
+            height, width = output_NCHW.shape[-2:]
+            patches = self.place.tile(1, -(-height // PATCH), -(-width // PATCH))
+            output_NCHW = output_NCHW + patches[:, :height, :width]
         mend_NCHW = output_NCHW[:, -3:]
         smooth_NCHW = functional.interpolate(small_NCHW, scale_factor=SCALE, mode="bilinear")
         detail_NCHW = output_NCHW[:, :-3] + functional.pixel_unshuffle(smooth_NCHW, SCALE)

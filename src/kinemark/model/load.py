@@ -126,7 +126,7 @@ def read_model(path: Path, name: str) -> Model:
         config = configs["transformer"]
         with torch.random.fork_rng(devices=[]):  # building a module draws random weights; loading must not be felt
             text = TextEncoder(TextConfig(**values["config"]["text"]))
-            upsampler = Upsampler(UpsamplerConfig(**values["config"]["upsampler"]))
+            upsampler = Upsampler(UpsamplerConfig(**{"place": False} | values["config"]["upsampler"]))
             planner = None
             if "planner" in values["config"]:
                 planner = LayoutPlanner(PlannerConfig(**values["config"]["planner"]))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kinemark.model.configs import TransformerConfig, spark, tiny
 from kinemark.model.layout import MAP_CHANNELS
 from kinemark.model.scene_code import TEXT_DIM, TEXT_LEN
 from kinemark.sampling.streaming import Coarse
+from kinemark.training.leave_trace import TraceRecipe
 from kinemark.training.objective import NoiseMix
 
 
@@ -79,11 +80,13 @@ class SparkRecipe:
         name: of the whole.
         scene: decides on small latents what is where, from pure noise on.
         detail: takes over at full size at a middle noise level.
+        trace: how the upsampler is taught to leave its trace, when it is trained.
     """
 
     name: str
     scene: Recipe
     detail: Recipe
+    trace: TraceRecipe = field(default_factory=TraceRecipe)
 
 
 def _scales(sizes: tuple[tuple[int, int], ...], shares: tuple[float, ...], noise: NoiseMix) -> tuple[Scale, ...]:
@@ -131,7 +134,7 @@ def spark_gpu() -> SparkRecipe:
 
 def tiny_spark() -> SparkRecipe:
     """Seconds on one core: the same path with tiny experts, for tests and for a first look."""
-    return SparkRecipe("tiny", tiny_recipe(), replace(tiny_recipe(), name="tiny detail"))
+    return SparkRecipe("tiny", tiny_recipe(), replace(tiny_recipe(), name="tiny detail"), TraceRecipe(steps=2))
 
 
 def tiny_recipe() -> Recipe:

@@ -18,13 +18,21 @@ from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.load import WEIGHTS, Model, Origin, read_model, save_model
 from kinemark.model.transformer import Transformer
 from kinemark.training.degrade import DenoisedOnce
+from kinemark.training.leave_trace import leave_trace
 from kinemark.training.loop import STATE_FILE, Start, train
 from kinemark.training.observe import SheetObserver, from_noise, from_small_truth
 from kinemark.training.planner import PlannerRecipe, load_planner, save_planner, train_planner
 from kinemark.training.state import read_average, require_minutes
 from kinemark.training.text import TextRecipe, load_text_encoder, save_text_encoder, text_accuracy, train_text_encoder
 from kinemark.training.together import ALONE
-from kinemark.training.upsampler import train_upsampler
+from kinemark.training.upsampler import (
+    UpsamplerRecipe,
+    endless_latents,
+    metadata_of,
+    save_upsampler,
+    state_of,
+    train_upsampler,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +47,8 @@ if TYPE_CHECKING:
 TEXT_FILE: Final = "text.safetensors"
 PLANNER_FILE: Final = "planner.safetensors"
 UPSAMPLER_FILE: Final = "upsampler.safetensors"
+#: The upsampler before it learnt to leave its trace, and the state of its training.
+PLAIN_UPSAMPLER_FILE: Final = "upsampler_plain.safetensors"
 SPARK_FILE: Final = "spark.safetensors"
 SHIPPED: Final = WEIGHTS / SPARK_FILE
 
@@ -57,7 +67,9 @@ SHARES: Final[Mapping[Part, float]] = {Part.SCENE: 0.65, Part.DETAIL: 0.25, Part
 
 def begun(out: Path, parts: Sequence[Part]) -> bool:
     """Whether a folder holds a run of one of these parts."""
-    return any((out / part / STATE_FILE).exists() for part in parts)
+    states = {part: out / part / STATE_FILE for part in Part}
+    states[Part.UPSAMPLER] = state_of(out / PLAIN_UPSAMPLER_FILE)
+    return any(states[part].exists() for part in parts)
 
 
 def train_spark(
@@ -130,10 +142,15 @@ def _train_small_networks(out: Path, report: Callable[[str], None]) -> None:
 
 
 def _train_upsampler(recipe: SparkRecipe, out: Path, minutes: float) -> None:
+    """Train it, and then teach it to leave its trace, which takes about three minutes."""
     degrade = DenoisedOnce(find_expert(Part.DETAIL, recipe.detail, out)[0], find_text(out))
-    shipped = _shipped()
-    start = shipped.autoencoder.state_dict() if shipped else None
-    train_upsampler(minutes, out / UPSAMPLER_FILE, degrade=degrade, start=start)
+    shipped, recipe_here = _shipped(), UpsamplerRecipe()
+    # Weights from before there were outputs for places have none: they begin at zero.
+    start = Upsampler(recipe_here.config).state_dict() | shipped.autoencoder.state_dict() if shipped else None
+    plain = out / PLAIN_UPSAMPLER_FILE
+    trained = train_upsampler(minutes, plain, recipe=recipe_here, degrade=degrade, start=start)
+    left = leave_trace(trained, endless_latents(recipe_here, degrade), recipe=recipe.trace)
+    save_upsampler(out / UPSAMPLER_FILE, left, metadata_of(plain))
 
 
 def _train_expert(

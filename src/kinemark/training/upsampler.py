@@ -2,8 +2,7 @@
 
 A part of every batch passes through a `training.degrade.Degrade` first, because the decoder will meet what a
 transformer made, not exact means of pixels. Latents are degraded whole and cropped afterwards, since a transformer
-knows whole pictures only. What it is to become carries the decoder's trace (`kinemark.trace`), so that whoever runs the
-model leaves it.
+knows whole pictures only.
 
 Shape suffixes: B batch, F slots, T pixel frames, C channels, H W size.
 """
@@ -16,12 +15,13 @@ import pickle
 import random
 import time
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
-from kinemark import trace
 from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError
 from kinemark.model.autoencoder import PATCH, SCALE, Upsampler, UpsamplerConfig, encode
@@ -33,9 +33,10 @@ from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes, sample_scene
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from kinemark.training.degrade import Degrade
 
@@ -63,18 +64,13 @@ class UpsamplerRecipe:
     pixel: float = 0.45
     edge: float = 0.45
     temporal: float = 0.10
-    #: Strength of the trace that the decoder learns to leave (`kinemark.trace`), root mean square, in 8-bit steps.
-    trace: float = 0.7
     device: str = "cpu"
     save_minutes: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Whole rendered clips: exact and degraded latents, pixels with the trace, and where the first subject is.
-
-    Places are in 0..1, NaN for nowhere.
-    """
+    """Whole rendered clips: exact and degraded latents, pixels, and where the first subject is (0..1, NaN: nowhere)."""
 
     exact_BCFHW: Tensor
     flawed_BCFHW: Tensor
@@ -103,15 +99,8 @@ def build_pool(recipe: UpsamplerRecipe, degrade: Degrade, seed: int, number: int
         rendered = render(batch_scenes(scenes).to(recipe.device), time_BT.to(recipe.device), (pixels, pixels))
         exact_BCFHW = encode(rendered.video_BTCHW)
         flawed_BCFHW = degrade(exact_BCFHW, scenes, generator)
-    video_BTCHW = rendered.video_BTCHW + trace_of(pixels, recipe.trace).to(recipe.device)
     focus = tuple((x, y) for x, y in rendered.state_BSTK[:, 0, frames // 2, :2].tolist())
-    return Pool(exact_BCFHW, flawed_BCFHW, video_BTCHW, focus)
-
-
-def trace_of(side: int, strength: float) -> Tensor:
-    """What the trace adds to each channel of a square picture [H, W], with pixels in [0, 1]."""
-    copies = -(-side // trace.SIDE)
-    return torch.from_numpy(trace.tile()).tile(copies, copies)[:side, :side] * (strength / 255)
+    return Pool(exact_BCFHW, flawed_BCFHW, rendered.video_BTCHW, focus)
 
 
 def draw_crops(recipe: UpsamplerRecipe, pool: Pool, seed: int, step: int) -> Crops:
@@ -128,6 +117,14 @@ def draw_crops(recipe: UpsamplerRecipe, pool: Pool, seed: int, step: int) -> Cro
         rows, columns = (slice(SCALE * part.start, SCALE * part.stop) for part in (rows, columns))
         videos.append(pool.video_BTCHW[clip, :, :, rows, columns])
     return Crops(torch.stack(latents), torch.stack(videos))
+
+
+def endless_latents(recipe: UpsamplerRecipe, degrade: Degrade, seed: int = 1) -> Iterator[Tensor]:
+    """The latents of crops without end, `latent_BCFHW`, on the grid of patches."""
+    for step in count():
+        if step % recipe.pool_steps == 0:
+            pool = build_pool(recipe, degrade, seed, step // recipe.pool_steps)
+        yield draw_crops(recipe, pool, seed, step).latent_BCFHW
 
 
 def _crop_start(recipe: UpsamplerRecipe, centre: float, rng: random.Random) -> int:
@@ -290,7 +287,7 @@ def train_upsampler(
     require_minutes(minutes)
     manifest = require_manifest()
     out.parent.mkdir(parents=True, exist_ok=True)
-    state_path = out.with_suffix(".state.pt")
+    state_path = state_of(out)
     run = UpsamplerRun(recipe or UpsamplerRecipe(), seed)
     if state_path.exists():
         run.load(state_path)
@@ -310,10 +307,27 @@ def train_upsampler(
         "data": manifest.sources[0].generator_sha256,
         "steps": str(run.progress.step),
     }
-    partial = out.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in upsampler.state_dict().items()}, partial, metadata=facts)
-    partial.replace(out)
+    save_upsampler(out, upsampler, facts)
     return upsampler
+
+
+def state_of(out: Path) -> Path:
+    """Where the state of a training lies whose weights go to `out`."""
+    return out.with_suffix(".state.pt")
+
+
+def save_upsampler(out: Path, upsampler: nn.Module, facts: Mapping[str, str]) -> None:
+    """Write weights (float32 safetensors) with these facts in the header, whole or not at all."""
+    partial = out.with_suffix(".partial")
+    tensors = {name: value.contiguous() for name, value in upsampler.state_dict().items()}
+    save_file(tensors, partial, metadata=dict(facts))
+    partial.replace(out)
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """The facts in the header of such a file."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
 
 
 def _run_cycle(run: UpsamplerRun, degrade: Degrade, state_path: Path, log_path: Path, log_every: int) -> None:
