@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-import typer
-
 from kinemark.cli import check, compliance, evaluate, generate, info, keys, ledger, robustness, train, trust, verify
+from kinemark.cli.output import plain_app
 
-# Plain help: rich's would take longer to import than the rest of a `--help` takes.
-app: Final = typer.Typer(
-    help="Video from text that can prove what it made.",
-    epilog='Example: kinemark generate "a red sailboat drifts right across the sea at sunset" -o boat.mp4',
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+app: Final = plain_app(
+    "Video from text that can prove what it made.",
+    'Example: kinemark generate "a red sailboat drifts right across the sea at sunset" -o boat.mp4',
 )
 app.command(name="generate")(generate.generate)
 app.command(name="verify")(verify.verify)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import typer
-
 from kinemark.cli import run, trust, verify
+from kinemark.cli.output import plain_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-app: Final = typer.Typer(
-    help="Did Kinemark make this? The detector alone.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+app: Final = plain_app("Did Kinemark make this? The detector alone.")
 app.command(name="verify")(verify.verify)
 app.add_typer(trust.app, name="trust")
 

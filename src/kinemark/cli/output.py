@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
 
+def plain_app(summary: str, epilog: str | None = None) -> typer.Typer:
+    """An application with plain help: rich's would take longer to import than the rest of a `--help` takes."""
+    return typer.Typer(
+        help=summary,
+        epilog=epilog,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on one line of stdout."""
     print(json.dumps(value))
