@@ -24,6 +24,7 @@ from kinemark import __version__
 from kinemark.errors import RequestError
 from kinemark.provenance import certificates
 from kinemark.provenance.findings import FINGERPRINT_HINT
+from kinemark.provenance.model_trace import LIMIT as TRACE_LIMIT
 from kinemark.provenance.other_makers import UNREADABLE
 from kinemark.provenance.watermark import PRESENCE_LIMIT
 
@@ -48,6 +49,7 @@ ERROR_RATES: Final = {
     "watermark": "An unmarked clip passes for having an id once in 2^34 words that are read; a search reads up to 21.",
     "presence": f"An unmarked clip shows as much with a chance of {PRESENCE_LIMIT:g} a stage; anybody can add it.",
     "fingerprint": f"Likeness up to {FINGERPRINT_HINT} of 256 bits is shown; clips of the same prompt can be as alike.",
+    "trace": f"A clip of other origin shows as much with a chance of {TRACE_LIMIT:g}; anybody can add it.",
 }
 
 _STYLE: Final = (

@@ -198,7 +198,8 @@ def _try(keys: Keys, time_roots: str) -> None:
         try:
             sign(plain, signed, Claim("0" * 8, dt.datetime.now(dt.UTC), 1.0, "trial", "0" * 64), keys)
         except FailureError as error:
-            raise RequestError(f"a trial signature failed, and nothing was changed: {error}") from error
+            why = error.__cause__ or error
+            raise RequestError(f"a trial signature failed, and nothing was changed: {why}") from error
         found = read_credentials(signed, (Anchor(THIS, keys.anchor_pem),))
         if found.state != "trusted":
             raise RequestError(
