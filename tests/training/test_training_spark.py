@@ -55,6 +55,13 @@ def save_expert(out, part, value=0.5):
     trainee.save(out / part / STATE_FILE)
 
 
+def test_a_run_of_the_upsampler_alone_is_seen(run):
+    assert not begun(run, [Part.UPSAMPLER])
+    (run / "upsampler_plain.state.pt").touch()
+    assert begun(run, [Part.UPSAMPLER])
+    assert not begun(run, [Part.SCENE, Part.DETAIL])
+
+
 @pytest.fixture
 def whole(run):
     """A run in which every part is there."""
