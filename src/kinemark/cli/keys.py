@@ -52,6 +52,7 @@ def revoke(
     What it signed is believed only with a time stamp from before, or where the ledger holds exactly that file. Give
     revoked.crl from the key folder to everybody who trusts your root (kinemark trust update NAME revoked.crl).
     """
+    from kinemark.provenance.keys import REVOKED
     from kinemark.provenance.rotation import revoke as change
 
     try:
@@ -59,7 +60,7 @@ def revoke(
     except ValueError as error:
         raise RequestError(f"the serial number is {serial!r}; it is hexadecimal, see: kinemark keys show") from error
     _show(change(_folder(), number, since.replace(tzinfo=dt.UTC) if since else None), json=False)
-    out().print(f"The list to give to others: {_folder() / 'revoked.crl'}", soft_wrap=True)
+    out().print(f"The list to give to others: {_folder() / REVOKED}", soft_wrap=True)
 
 
 @app.command()

@@ -22,6 +22,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from kinemark.data.boxes import outermost_boxes
 from kinemark.errors import FailureError, RequestError
 
 if TYPE_CHECKING:
@@ -361,25 +362,17 @@ def _thinned(path: Path, frames: Iterator[Frames], max_frames: int | None) -> tu
 
 def _require_whole_boxes(path: Path) -> None:
     """Refuse an MP4 whose last box runs past the end of the file (ISO/IEC 14496-12, 4.2): the copy was cut off."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[4:8] != b"ftyp":
+    size, end = path.stat().st_size, 0
+    for box in outermost_boxes(path):
+        if box.start == 0 and box.kind != b"ftyp":
             return
-        start = 0
-        while start + 8 <= size:
-            file.seek(start)
-            head = file.read(16)
-            length = int.from_bytes(head[:4], "big")
-            if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            if length == 0:
-                return  # the last box, to the end of the file
-            if length < 8:
-                raise RequestError(f"{path} is damaged: a box of {length} bytes at byte {start}. Get the file again.")
-            start += length
-        if start > size:
-            raise RequestError(f"{path} is cut off: {size} of {start} bytes are there. Get the whole file again.")
+        if box.length < 8:
+            raise RequestError(
+                f"{path} is damaged: a box of {box.length} bytes at byte {box.start}. Get the file again."
+            )
+        end = box.start + box.length
+    if end > size:
+        raise RequestError(f"{path} is cut off: {size} of {end} bytes are there. Get the whole file again.")
 
 
 def _reason(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from kinemark.errors import RequestError
 from kinemark.provenance.certificates import MAX_PEM, read_chain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -44,6 +44,11 @@ class Anchor:
     root_pem: str
     revoked: Mapping[int, dt.datetime] = field(default_factory=dict)
     serials: frozenset[int] | None = None
+
+    @property
+    def root(self) -> x509.Certificate:
+        """The certificate."""
+        return read_chain(self.root_pem.encode(), self.name)[0]
 
     def knows(self, serial: int | None) -> bool:
         """Whether a signer's certificate with this serial number is this anchor's."""
@@ -91,9 +96,18 @@ def require_newer(text: bytes, known: bytes, root: x509.Certificate, what: str) 
         )
 
 
-def root_of(pem: str) -> x509.Certificate:
-    """The certificate of an anchor."""
-    return read_chain(pem.encode(), "the root")[0]
+def serials_to_json(serials: frozenset[int] | None) -> list[str] | None:
+    """Serial numbers as they stand in files and documents: hexadecimal; None for all."""
+    return None if serials is None else [f"{serial:x}" for serial in sorted(serials)]
+
+
+def serials_from_json(said: Iterable[str] | None) -> frozenset[int] | None:
+    """Read them.
+
+    Raises:
+        ValueError, TypeError: these are no such numbers.
+    """
+    return None if said is None else frozenset(int(serial, 16) for serial in said)
 
 
 def _read_list(text: bytes, root: x509.Certificate, what: str) -> x509.CertificateRevocationList:

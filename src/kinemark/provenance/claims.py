@@ -88,7 +88,7 @@ def sign(source: Path, target: Path, claim: Claim, keys: Keys) -> Signed:
     """
     stamping = keys.stamping
     try:
-        return Signed(_sign(source, target, claim, keys, stamping.url), timed=stamping.url is not None)
+        return Signed(_sign(source, target, claim, keys), timed=stamping.url is not None)
     except c2pa.C2paError as error:
         if stamping.url is not None and stamping.untimed:
             target.unlink(missing_ok=True)
@@ -102,14 +102,14 @@ def sign(source: Path, target: Path, claim: Claim, keys: Keys) -> Signed:
         raise FailureError(f"signing failed: {error}. The video was not released. {advice}") from error
 
 
-def _sign(source: Path, target: Path, claim: Claim, keys: Keys, tsa: str | None) -> bytes:
+def _sign(source: Path, target: Path, claim: Claim, keys: Keys) -> bytes:
     algorithm, digest = _ALGORITHMS[keys.signer_key.curve.name]
     mime = MIME[target.suffix.lower()]
     try:
         with (
             context(keys.anchor_pem) as settings,
             c2pa.Signer.from_callback(
-                lambda data: keys.signer_key.sign(data, ec.ECDSA(digest)), algorithm, keys.chain_pem, tsa
+                lambda data: keys.signer_key.sign(data, ec.ECDSA(digest)), algorithm, keys.chain_pem, keys.stamping.url
             ) as signer,
             c2pa.Builder(manifest(claim, mime), context=settings) as builder,
             source.open("rb", buffering=BUFFER) as reading,

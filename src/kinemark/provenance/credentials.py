@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import c2pa
 
 from kinemark import __version__
+from kinemark.data.boxes import outermost_boxes
 from kinemark.provenance.given import GivenSpan
 from kinemark.provenance.iscc import ISCC_ALGORITHM
 
@@ -109,21 +110,10 @@ def read_credentials(path: Path, anchors: Sequence[Anchor], time_roots: str = ""
 
 def _swollen(path: Path) -> str | None:
     """What makes a file's manifest too large to be read; None if nothing does."""
-    size, start = path.stat().st_size, 0
     if MIME[path.suffix.lower()] not in {"video/mp4", "video/quicktime"}:
-        return f"a file larger than {MAX_PICTURE} bytes" if size > MAX_PICTURE else None
-    with path.open("rb") as file:
-        while start + 8 <= size:  # the boxes of ISO/IEC 14496-12, on the outermost level
-            file.seek(start)
-            head = file.read(16)
-            length, kind = int.from_bytes(head[:4]), head[4:8]
-            length = {0: size - start, 1: int.from_bytes(head[8:16])}.get(length, length)
-            if kind == b"uuid" and length > MAX_MANIFEST:
-                return f"a manifest larger than {MAX_MANIFEST} bytes"
-            if length < 8:
-                return None
-            start += length
-    return None
+        return f"a file larger than {MAX_PICTURE} bytes" if path.stat().st_size > MAX_PICTURE else None
+    swollen = any(box.kind == b"uuid" and box.length > MAX_MANIFEST for box in outermost_boxes(path))
+    return f"a manifest larger than {MAX_MANIFEST} bytes" if swollen else None
 
 
 def trusted_time(path: Path, time_roots: str) -> dt.datetime | None:

@@ -227,8 +227,9 @@ class _Records:
     def manifest(self, id_: str | None) -> str | None:
         """Name of the manifest that this clip left with; None where none was entered, or it was erased."""
         entry = self.find(id_)
-        gone = entry is None or self._ledger is None or self._ledger.erased(entry.id)
-        return None if gone or entry is None else entry.body.get("manifest")
+        if entry is None or self._ledger is None or self._ledger.erased(entry.id):
+            return None
+        return entry.body.get("manifest")
 
     @property
     def count(self) -> int:

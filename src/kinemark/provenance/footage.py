@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kinemark.data.video import media_kind, read_image, read_video
@@ -18,7 +19,7 @@ READ_FRAMES = 256
 """Most frames that are looked at."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: what it looks like is kept once it was asked for
 class Footage:
     """Frames [T, H, W, 3] of about 256 x 256 pixels, their rate after thinning, and whether they are a video."""
 
@@ -38,7 +39,7 @@ class Footage:
         video = read_video(path, size=GRID * GRID, max_frames=READ_FRAMES)
         return cls(video.frames_THWC, video.fps, is_video=True)
 
-    @property
+    @cached_property
     def fingerprint(self) -> Fingerprint:
         """What it looks like."""
         return fingerprint(self.frames)

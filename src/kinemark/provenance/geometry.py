@@ -94,7 +94,7 @@ IDENTITY: Final = Geometry(np.eye(3))
 
 def orientations() -> Iterator[Geometry]:
     """The eight ways in which a picture can be mirrored and turned by quarters."""
-    for linear_22 in _quarters():
+    for linear_22 in quarters_and_mirrors():
         yield Geometry.affine(linear_22, np.zeros(2))
 
 
@@ -208,7 +208,7 @@ def undo(
 # --- the list of maps -------------------------------------------------------------------------------------------------
 
 
-def _quarters() -> list[Matrix]:
+def quarters_and_mirrors() -> list[Matrix]:
     """The eight symmetries of the square, in (y, x) order."""
     turn, mirror = np.array([[0.0, -1.0], [1.0, 0.0]]), np.diag([1.0, -1.0])
     powers = [np.linalg.matrix_power(turn, k) for k in range(4)]
@@ -218,7 +218,7 @@ def _quarters() -> list[Matrix]:
 @cache
 def _maps() -> tuple[Matrix, ...]:
     """All linear maps that a search tries [G, 2, 2], in groups, the likelier ones first."""
-    quarters = _quarters()
+    quarters = quarters_and_mirrors()
     stretched = [
         scale * np.diag([1 / math.sqrt(aspect), math.sqrt(aspect)]) @ quarter
         for quarter in quarters[:2]

@@ -45,7 +45,7 @@ def lookalike(seen: Fingerprint, ledger: Ledger, folder: Path) -> Lookalike | No
         folder: where the index lies, if there is one.
     """
     index, last = _load(folder)
-    since = [(seq, blob) for seq, blob in ledger.fingerprints(last) if len(blob) % HASH == 0]
+    since = _entered(ledger, last)
     best: Lookalike | None = None
     for query, mirrored in ((seen.clip, False), (seen.mirrored, True)):
         found = [*nearest_of(query, since), *(index.near(query) if index else [])]
@@ -68,7 +68,7 @@ def refresh(ledger: Ledger, folder: Path) -> None:
     _, last = _load(folder)
     if len(ledger) - last < BEHIND:
         return
-    entries = [(seq, blob) for seq, blob in ledger.fingerprints() if blob and len(blob) % HASH == 0]
+    entries = _entered(ledger, 0)
     owners = np.repeat([seq for seq, _ in entries], [len(blob) // HASH for _, blob in entries])
     hashes = np.frombuffer(b"".join(blob for _, blob in entries), np.uint8).reshape(-1, HASH)
     draft: Path | None = None
@@ -84,6 +84,11 @@ def refresh(ledger: Ledger, folder: Path) -> None:
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _entered(ledger: Ledger, after: int) -> list[tuple[int, bytes]]:
+    """Position and clip hashes of every release after a position that has some."""
+    return [(seq, blob) for seq, blob in ledger.fingerprints(after) if blob and len(blob) % HASH == 0]
 
 
 def _load(folder: Path) -> tuple[HashIndex | None, int]:

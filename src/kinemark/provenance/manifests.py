@@ -7,11 +7,10 @@ one is never given out. Erasing an entry destroys its manifest.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from typing import TYPE_CHECKING
 
 from kinemark.errors import FailureError
+from kinemark.provenance.keys import replace_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,17 +25,9 @@ def keep(folder: Path, id_: str, manifest: bytes) -> str:
         FailureError: it cannot be written.
     """
     path = _path(folder, id_)
-    draft = path.with_suffix(f".{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            with draft.open("xb") as file:
-                file.write(manifest)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        replace_private(path, manifest)
     except OSError as error:
         raise FailureError(
             f"cannot keep the manifest in {folder}: {error.strerror or error}. Nothing was released; check free space "

@@ -18,6 +18,7 @@ import numpy as np
 
 from kinemark import trace
 from kinemark.provenance.carriers import PERIOD, Waves
+from kinemark.provenance.geometry import quarters_and_mirrors
 from kinemark.provenance.spectrum import residuals, sample, whiten
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def score_of(spectrum_FF: Spectrum) -> TraceFinding:
     """The best score over all repeats, shifts and orientations."""
     sides = _SIDES[0] * _STEP ** np.arange(int(math.log(_SIDES[1] / _SIDES[0], _STEP)) + 1)
     best, best_side = -math.inf, sides[0]
-    for turn in _orientations():
+    for turn in quarters_and_mirrors():
         maps_G22 = turn[None] * (PERIOD / sides)[:, None, None]
         values_GK = sample(spectrum_FF, _waves(), maps_G22)
         energy_G = np.sqrt(np.maximum(np.sum(np.abs(values_GK) ** 2, axis=1), 1e-12))
@@ -89,9 +90,3 @@ def _shifts() -> NDArray[np.complex64]:
     wave_y, wave_x = trace.waves().T
     turns = np.outer(wave_y, y) + np.outer(wave_x, x)
     return np.asarray(np.exp(-2j * np.pi * turns), np.complex64)
-
-
-@cache
-def _orientations() -> list[NDArray[np.float64]]:
-    turn, mirror = np.array([[0.0, -1.0], [1.0, 0.0]]), np.diag([1.0, -1.0])
-    return [np.linalg.matrix_power(turn, k) @ side for k in range(4) for side in (np.eye(2), mirror)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from kinemark.errors import RequestError
+from kinemark.provenance.anchors import serials_from_json, serials_to_json
 from kinemark.provenance.keys import REVOKED
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def document(keys: Keys, keys_dir: Path, resolver: str) -> dict[str, Any]:
     return {
         "kinemark_operator": VERSION,
         "root": keys.anchor_pem,
-        "signers": None if anchor.serials is None else [f"{serial:x}" for serial in sorted(anchor.serials)],
+        "signers": serials_to_json(anchor.serials),
         "revoked": crl.read_text() if crl.is_file() else None,
         "resolver": resolver,
     }
@@ -66,7 +67,7 @@ def read_document(text: bytes, what: str) -> Operator:
         said = json.loads(text)
         version, root, signers = said.get("kinemark_operator"), said.get("root"), said.get("signers")
         revoked, resolver = said.get("revoked"), said.get("resolver")
-        serials = None if signers is None else frozenset(int(serial, 16) for serial in signers)
+        serials = serials_from_json(signers)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(
             f"{what} is no operator's document ({error}); theirs lies at /.well-known/kinemark.json"

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark.errors import RequestError
@@ -36,17 +35,16 @@ def receipt(entry: Entry, leaves: Sequence[bytes], keys: Keys, uri: str) -> dict
         keys: sign the head of the tree.
         uri: address of the repository.
     """
-    unsigned = Head(len(leaves), merkle.root(leaves).hex(), _now(), "")
-    signature = keys.signer_key.sign(unsigned.signed, ec.ECDSA(hashes.SHA256()))
+    head = Head.of(leaves, keys.signer_key, _now())
     proof = {
         "alg": "RFC6962-SHA256",
         "leaf": entry.digest.hex(),
         "index": entry.seq - 1,
-        "size": unsigned.size,
+        "size": head.size,
         "path": [node.hex() for node in merkle.inclusion_proof(leaves, entry.seq - 1)],
-        "root": unsigned.root,
-        "time": unsigned.time,
-        "signature": base64.b64encode(signature).decode(),
+        "root": head.root,
+        "time": head.time,
+        "signature": base64.b64encode(bytes.fromhex(head.signature)).decode(),
         "certificates": keys.chain_pem,
     }
     label = entry.body["manifest"]
@@ -71,8 +69,9 @@ def problem_of(said: dict[str, Any], entry: Entry, keys: Keys) -> str | None:
             return "the receipt is of another manifest"
         proof = said["anchor"]["proof"]
         leaf, path = bytes.fromhex(proof["leaf"]), [bytes.fromhex(node) for node in proof["path"]]
-        head = Head(int(proof["size"]), str(proof["root"]), str(proof["time"]), "")
-        index, signature = int(proof["index"]), base64.b64decode(proof["signature"], validate=True)
+        signature = base64.b64decode(proof["signature"], validate=True).hex()
+        head = Head(int(proof["size"]), str(proof["root"]), str(proof["time"]), signature)
+        index = int(proof["index"])
         chain = read_chain(str(proof["certificates"]).encode(), "the receipt")
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error, RequestError) as error:
         return f"it is no receipt of this repository ({type(error).__name__})"
@@ -80,7 +79,7 @@ def problem_of(said: dict[str, Any], entry: Entry, keys: Keys) -> str | None:
         return "its leaf is not the entry of this manifest"
     if len(path) > 64 or not merkle.verify_inclusion(leaf, index, head.size, path, bytes.fromhex(head.root)):
         return "its path does not lead to its root"
-    own = {to_pem(read_chain(anchor.root_pem.encode(), "an anchor")[0]) for anchor in keys.anchors}
+    own = {to_pem(anchor.root) for anchor in keys.anchors}
     try:
         if to_pem(chain[-1]) not in own:
             return "its certificate is not one of this repository"
@@ -89,7 +88,7 @@ def problem_of(said: dict[str, Any], entry: Entry, keys: Keys) -> str | None:
         key = chain[0].public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey):
             return "its certificate is not one of this repository"
-        key.verify(signature, head.signed, ec.ECDSA(hashes.SHA256()))
+        head.verify(key)
     except (InvalidSignature, ValueError, TypeError):
         return "its signature does not fit"
     return None

@@ -16,7 +16,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -34,7 +34,6 @@ from kinemark.provenance.keys import (
     OPERATOR,
     RETIRED,
     REVOKED,
-    ROOT,
     ROOT_KEY,
     SIGNER,
     SIGNING,
@@ -59,15 +58,14 @@ def rotate(keys_dir: Path, now: dt.datetime | None = None) -> Keys:
         RequestError: an operator's certificate signs here; its authority issues the next one.
         FailureError: the folder is damaged or cannot be written.
     """
-    require_keys(keys_dir, now)
+    keys = require_keys(keys_dir, now)
     if (keys_dir / OPERATOR).is_file():
         raise RequestError(
             "an operator's certificate signs here: get the next one from its authority (kinemark keys use CERT KEY), "
             "or go back to this installation's own key (kinemark keys use --own)"
         )
-    chain, _ = read_pair(keys_dir / SIGNER)
     key = ec.generate_private_key(ec.SECP256R1())
-    _retire(keys_dir, [chain[0], *read_chain((keys_dir / ROOT).read_bytes(), ROOT)])
+    _retire(keys_dir, read_chain(keys.chain_pem.encode(), SIGNER))
     replace_private(keys_dir / SIGNER, pair([issue(keys_dir, key, now or dt.datetime.now(dt.UTC))], key))
     return require_keys(keys_dir, now)
 
@@ -98,7 +96,8 @@ def revoke(
         raise RequestError(f"no certificate here has the serial number {serial:x}; there is: {listed}")
     if since > now:
         raise RequestError(f"{since:%Y-%m-%d %H:%M} UTC lies in the future; give a time up to now")
-    root, revoked = read_chain((keys_dir / ROOT).read_bytes(), ROOT)[0], dict(keys.anchors[0].revoked)
+    own = keys.anchors[0]
+    root, revoked = own.root, dict(own.revoked)
     if serial in revoked and revoked[serial] <= since:
         raise RequestError(f"{serial:x} is withdrawn already, since {revoked[serial]:%Y-%m-%d %H:%M} UTC")
     listed_pem = revocation_list(root, read_private_key(keys_dir / ROOT_KEY), revoked | {serial: since}, now)
@@ -171,8 +170,8 @@ def use_stamping(keys_dir: Path, stamping: Stamping, time_roots: str) -> Keys:
         if not stamping.url.startswith(("http://", "https://")):
             raise RequestError(f"the time stamping authority is {stamping.url!r}; give its http:// or https:// address")
         _try(replace(keys, stamping=replace(stamping, untimed=False)), time_roots)
-    said = asdict(stamping)
-    replace_private(keys_dir / SIGNING, json.dumps({"tsa": said["url"], "untimed": said["untimed"]}).encode())
+    said = {"tsa": stamping.url, "untimed": stamping.untimed}
+    replace_private(keys_dir / SIGNING, json.dumps(said).encode())
     return require_keys(keys_dir)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kinemark.errors import FailureError, RequestError
-from kinemark.provenance.anchors import Anchor, read_revocations, require_newer
+from kinemark.provenance.anchors import Anchor, read_revocations, require_newer, serials_from_json, serials_to_json
 from kinemark.provenance.certificates import digest, read_chain, require_root, to_pem
 from kinemark.provenance.operators import Operator, read_document
 
@@ -127,8 +127,8 @@ def add(name: str, source: Path, settings: Settings, *, time: bool = False) -> T
         read_revocations(said.revoked_pem.encode(), certificate, what)
         _write(path.with_suffix(".crl"), said.revoked_pem.encode())
     if said.serials is not None or said.resolver is not None:
-        serials = None if said.serials is None else [f"{serial:x}" for serial in sorted(said.serials)]
-        _write(path.with_suffix(".json"), json.dumps({"signers": serials, "resolver": said.resolver}).encode())
+        beside = {"signers": serials_to_json(said.serials), "resolver": said.resolver}
+        _write(path.with_suffix(".json"), json.dumps(beside).encode())
     _write(path, added.root_pem.encode())
     return added
 
@@ -170,8 +170,7 @@ def _said(path: Path) -> tuple[frozenset[int] | None, str | None]:
     if not beside.is_file():
         return None, None
     said = json.loads(beside.read_text())
-    signers = said["signers"]
-    return None if signers is None else frozenset(int(serial, 16) for serial in signers), said["resolver"]
+    return serials_from_json(said["signers"]), said["resolver"]
 
 
 def _existing(name: str, settings: Settings) -> Path:

@@ -43,6 +43,20 @@ class Head:
         """What the signature is over."""
         return f"kinemark ledger head 1\n{self.size}\n{self.root}\n{self.time}\n".encode()
 
+    @classmethod
+    def of(cls, leaves: Sequence[bytes], key: ec.EllipticCurvePrivateKey, time: str) -> Head:
+        """The head of a history, signed."""
+        unsigned = cls(len(leaves), merkle.root(leaves).hex(), time, "")
+        return replace(unsigned, signature=key.sign(unsigned.signed, ec.ECDSA(hashes.SHA256())).hex())
+
+    def verify(self, key: ec.EllipticCurvePublicKey) -> None:
+        """Check the signature.
+
+        Raises:
+            InvalidSignature, ValueError: it does not fit, or is no signature.
+        """
+        key.verify(bytes.fromhex(self.signature), self.signed, ec.ECDSA(hashes.SHA256()))
+
 
 def watch(leaves: Sequence[bytes], folder: Path, now: dt.datetime | None = None) -> Head:
     """Check a ledger's history against every head seen so far, and remember the new one.
@@ -58,9 +72,7 @@ def watch(leaves: Sequence[bytes], folder: Path, now: dt.datetime | None = None)
     problems = check(leaves, folder)
     if problems:
         raise FailureError(f"the ledger's history was changed: {problems[0]}. Nothing was witnessed.")
-    key = _key(folder)
-    unsigned = Head(len(leaves), merkle.root(leaves).hex(), (now or dt.datetime.now(dt.UTC)).isoformat(), "")
-    head = replace(unsigned, signature=key.sign(unsigned.signed, ec.ECDSA(hashes.SHA256())).hex())
+    head = Head.of(leaves, _key(folder), (now or dt.datetime.now(dt.UTC)).isoformat())
     line = json.dumps(asdict(head))
     with (folder / _HEADS).open("a") as file:
         file.write(line + "\n")
@@ -82,7 +94,7 @@ def check(leaves: Sequence[bytes], folder: Path) -> list[str]:
     problems = []
     for head in heads:
         try:
-            key.verify(bytes.fromhex(head.signature), head.signed, ec.ECDSA(hashes.SHA256()))
+            head.verify(key)
         except (InvalidSignature, ValueError) as error:
             raise FailureError(
                 f"a head of {head.time} in {folder} does not carry the witness's signature; restore the folder"

@@ -109,16 +109,13 @@ class _Routes:
         self._require_allowance(request, BINDINGS)
         asked = await _json(request) if request.method == "POST" else dict(request.query_params)
         algorithm, value, most = asked.get("alg"), asked.get("value"), _most(request)
-        if algorithm not in ALGORITHMS:
-            raise HTTPException(400, f"alg is {algorithm!r}; this service knows: {', '.join(ALGORITHMS)}")
-        binding = _decoded(value)
-        return _matches(await run_in_threadpool(self._bound, algorithm, binding), most)
+        labels = await run_in_threadpool(self._bound, _known(algorithm), _decoded(value))
+        return _matches(labels, most)
 
     async def by_content(self, request: Request) -> Response:
         self._require_allowance(request, CONTENT)
-        algorithm, most = request.query_params.get("alg"), _most(request)
-        if algorithm is not None and algorithm not in ALGORITHMS:
-            raise HTTPException(400, f"alg is {algorithm!r}; this service knows: {', '.join(ALGORITHMS)}")
+        asked, most = request.query_params.get("alg"), _most(request)
+        algorithm = None if asked is None else _known(asked)
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind not in SUFFIXES:
             raise HTTPException(415, f"the type is {kind or 'missing'}; send one of: {', '.join(SUFFIXES)}")
@@ -126,7 +123,8 @@ class _Routes:
             path = Path(folder) / f"asset{SUFFIXES[kind]}"
             await _receive(request, path)
             footage = await run_in_threadpool(Footage.of, path)
-            wait = self._limits.wait_for_picture(footage.fingerprint.clip)
+            seen = await run_in_threadpool(lambda: footage.fingerprint)
+            wait = self._limits.wait_for_picture(seen.clip)
             if wait:
                 raise _too_often(wait, "about this picture, or one that is nearly the same")
             labels = await run_in_threadpool(self._seen, path, footage, algorithm)
@@ -148,7 +146,7 @@ class _Routes:
     async def operator(self, request: Request) -> Response:
         self._require_allowance(request, BINDINGS)
         uri = str(request.base_url).rstrip("/")
-        return JSONResponse(await run_in_threadpool(document, self._keys(), self._settings.keys_dir, uri))
+        return JSONResponse(await run_in_threadpool(self._document, uri))
 
     def _bound(self, algorithm: str, value: str) -> list[str]:
         with self._ledger() as ledger:
@@ -182,6 +180,9 @@ class _Routes:
                 said = receipt(entry, ledger.digests(), keys, uri)
         problem = problem_of(said, entry, keys)
         return said | {"verified": problem is None} | ({"error": problem} if problem else {})
+
+    def _document(self, uri: str) -> dict[str, Any]:
+        return document(self._keys(), self._settings.keys_dir, uri)
 
     def _entry(self, ledger: Ledger, label: str) -> Entry:
         entry = ledger.find_manifest(label)
@@ -224,6 +225,12 @@ def _labels(ledger: Ledger, entries: list[Entry]) -> Iterator[str]:
 
 def _matches(labels: list[str], most: int) -> Response:
     return JSONResponse({"matches": [{"manifestId": label} for label in labels[:most]]})
+
+
+def _known(algorithm: object) -> str:
+    if algorithm not in ALGORITHMS:
+        raise HTTPException(400, f"alg is {algorithm!r}; this service knows: {', '.join(ALGORITHMS)}")
+    return str(algorithm)
 
 
 def _most(request: Request) -> int:
