@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from command_line import run
+from kinemark import __version__
 from kinemark.errors import FailureError
 
 BAD = "a beheaded soldier"
@@ -16,6 +17,10 @@ def test_help_lists_the_verbs(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
     assert all(verb in out for verb in ("generate", "verify", "check", "evaluate", "train", "info"))
+
+
+def test_version_is_one_line(capsys):
+    assert run(capsys, "--version") == (0, f"Kinemark {__version__}\n", "")
 
 
 @pytest.mark.parametrize("verb", ["generate", "verify", "check", "evaluate", "train", "info"])

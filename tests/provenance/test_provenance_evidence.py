@@ -1,9 +1,11 @@
 import datetime as dt
+import re
 import shutil
 
 import pytest
 
 from kinemark.errors import RequestError
+from kinemark.provenance import evidence
 from kinemark.provenance.detect import verify
 from kinemark.provenance.evidence import MAX_REPORT, check_report, report
 from kinemark.provenance.keys import load_keys, require_keys
@@ -61,6 +63,22 @@ def test_an_edit_anywhere_is_seen(page, old, new, where):
     if edited != page.read_text():
         page.write_text(edited, newline="")
         assert not check_report(page).intact
+
+
+def test_values_are_shown_as_a_reader_wants_them(page):
+    shown = page.read_text().split("<script", 1)[0]
+    assert re.search(r"<td>0\.0-\d\.\d s, confirmed, 1</td>", shown)
+    assert "<td>no</td>" in shown
+    assert "[[" not in shown
+
+
+def test_a_report_of_another_version_is_checked_too(released_once, tmp_path, monkeypatch):
+    settings, released = released_once
+    with monkeypatch.context() as older:
+        older.setattr(evidence, "_STYLE", "body{margin:0}")
+        text = report(verify(released.path, settings), load_keys(settings.keys_dir), NOW)
+    (tmp_path / "old.html").write_text(text, newline="")
+    assert check_report(tmp_path / "old.html").intact
 
 
 def test_another_installations_certificate_does_not_fit(page, tmp_path):

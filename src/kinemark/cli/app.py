@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
+import typer
+
+from kinemark import __version__
 from kinemark.cli import check, compliance, evaluate, generate, info, keys, ledger, robustness, train, trust, verify
 from kinemark.cli.output import plain_app
 
@@ -11,6 +14,22 @@ app: Final = plain_app(
     "Video from text that can prove what it made.",
     'Example: kinemark generate "a red sailboat drifts right across the sea at sunset" -o boat.mp4',
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"Kinemark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
 app.command(name="generate")(generate.generate)
 app.command(name="verify")(verify.verify)
 app.command(name="check")(check.check)

@@ -1,8 +1,7 @@
 """A report on one file that can be kept and checked: one offline HTML page, signed by the installation that looked.
 
-The page carries the findings twice: for people, and as JSON with a signature (ECDSA P-256 over its bytes, by the key
-that also signs files) and the certificates of the signer. `check_report` reads the JSON back, checks the signature and
-that the page is exactly the one that the JSON makes, so an edit of either is seen.
+The page carries the findings twice: for people, and as JSON. One signature (ECDSA P-256, by the key that also signs
+files) is over both, with the signer's certificates beside it; `check_report` checks it, so an edit of either is seen.
 """
 
 from __future__ import annotations
@@ -85,14 +84,15 @@ def report(verification: Verification, keys: Keys, now: dt.datetime | None = Non
         "not_tested": list(NOT_TESTED),
         "again": f"kinemark verify {path.name}",
     }
-    text = _canonical(content)
-    signature = keys.signer_key.sign(text.encode(), ec.ECDSA(hashes.SHA256()))
-    sealed = {"signature": base64.b64encode(signature).decode(), "certificates": keys.chain_pem}
-    return _page(json.loads(text), sealed)
+    content = json.loads(_canonical(content))
+    shown = _shown(content)
+    # What a reader sees is signed with the data, so that a later version, which words it differently, can check it too.
+    signature = keys.signer_key.sign((shown + _canonical(content)).encode(), ec.ECDSA(hashes.SHA256()))
+    return _page(shown, content, {"signature": base64.b64encode(signature).decode(), "certificates": keys.chain_pem})
 
 
 def check_report(path: Path) -> Checked:
-    """Read a report back and check that it is as it was signed.
+    """Read a report back and check that it is as it was signed, whichever version of Kinemark wrote it.
 
     Raises:
         RequestError: the file is not such a report.
@@ -111,8 +111,9 @@ def check_report(path: Path) -> Checked:
         raise RequestError(
             f"{path} is not a report that kinemark verify --report made, or it is damaged ({type(error).__name__})."
         ) from error
+    shown = page[:start]
     return Checked(
-        intact=_fits(signer, root, signature, _canonical(content)) and page == _page(content, seal),
+        intact=_fits(signer, root, signature, shown + _canonical(content)) and page == _page(shown, content, seal),
         signer=certificates.digest(root),
         content=content,
     )
@@ -134,7 +135,13 @@ def _canonical(content: dict[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
-def _page(content: dict[str, Any], seal: dict[str, str]) -> str:
+def _page(shown: str, content: dict[str, Any], seal: dict[str, str]) -> str:
+    # A closing tag inside a string would end the element early.
+    data = _canonical({"content": content, "seal": seal}).replace("<", "\\u003c")
+    return f"{shown}{_OPEN}{data}{_CLOSE}\n</body></html>\n"
+
+
+def _shown(content: dict[str, Any]) -> str:
     answer, file = content["answer"], content["file"]
     rows = {
         "File": file["name"],
@@ -156,11 +163,8 @@ def _page(content: dict[str, Any], seal: dict[str, str]) -> str:
         *(f"<li>{_text(line)}</li>" for line in content["not_tested"]),
         "</ul><h2>Who says so</h2>",
         "<p>The installation that made this page signed its content: <code>kinemark verify</code> checks it.</p>",
-        # A closing tag inside a string would end the element early.
-        _OPEN + _canonical({"content": content, "seal": seal}).replace("<", "\\u003c") + _CLOSE,
-        "</body></html>\n",
     ]
-    return "\n".join(parts)
+    return "\n".join([*parts, ""])
 
 
 def _section(finding: dict[str, Any], error_rates: dict[str, str]) -> str:
@@ -181,4 +185,20 @@ def _table(rows: dict[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    return html.escape(value if isinstance(value, str) else json.dumps(value))
+    return html.escape(_words(value))
+
+
+def _words(value: object) -> str:
+    """A value as a reader wants it; the exact one is in the page's data."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case [float(start), float(stop), *rest]:
+            return ", ".join([f"{start:.1f}-{stop:.1f} s", *map(_words, rest)])
+        case list():
+            return "; ".join(map(_words, value))
+    return json.dumps(value)
