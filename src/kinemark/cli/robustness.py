@@ -46,7 +46,7 @@ class Suite:
 SUITES: Final = {
     "quick": Suite(small=0.1, large=0, rendered=6, spark=0, segments=12, keys=8),
     "core": Suite(small=1, large=0.2, rendered=18, spark=6, segments=240, keys=1000),
-    "full": Suite(small=5, large=1, rendered=60, spark=6, segments=2400, keys=10_000),
+    "full": Suite(small=5, large=5, rendered=60, spark=6, segments=2400, keys=10_000),
 }
 
 
@@ -81,6 +81,8 @@ def robustness(
 
 
 def _measure(suite: Suite, name: str, clips: Path | None, rows: str | None, jobs: int, *, peers: bool) -> Report:
+    from rich.progress import track
+
     from kinemark.provenance.robustness import measure
     from kinemark.provenance.robustness.peers import INVISIBLE
     from kinemark.provenance.robustness.report import Report
@@ -100,9 +102,10 @@ def _measure(suite: Suite, name: str, clips: Path | None, rows: str | None, jobs
         report.facts[f"clips at {size}"] = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
         report.tables[size], report.marks[size] = {}, {}
         for method in methods:
-            results: list[RowResult] = []
-            for result in measure.run_rows(chosen, sources, method, factor=factor, jobs=jobs):
-                results.append(result)
+            running = measure.run_rows(chosen, sources, method, factor=factor, jobs=jobs)
+            shown = track(running, f"{size}  {method.name}", measure.marked_clips(chosen, factor), console=err())
+            results = measure.results(chosen, [trial for trials in shown for trial in trials])
+            for result in results:
                 _tell(size, method, result)
             report.tables[size][method.name] = results
             report.marks[size][method.name] = measure.run_imperceptibility(sources, method, jobs=jobs)

@@ -17,10 +17,15 @@ SOURCES = [
 CHOSEN = [row for row in ROWS if row.name in {"H.264, CRF 18-32", "backwards", "spliced with other footage"}]
 
 
+def all_trials(rows):
+    shares = measure.run_rows(rows, SOURCES, Kinemark(), factor=0.02, jobs=2)
+    return [trial for trials in shares for trial in trials]
+
+
 @pytest.fixture(scope="module")
 def measured():
     method = Kinemark()
-    results = list(measure.run_rows(CHOSEN, SOURCES, method, factor=0.02, jobs=2))
+    results = measure.results(CHOSEN, all_trials(CHOSEN))
     full = Report({"date": "2026-11-26"}, {"256": {"kinemark": results}})
     full.marks = {"256": {"kinemark": measure.run_imperceptibility(SOURCES, method, jobs=2)}}
     full.unmarked = measure.run_unmarked(SOURCES, method, segments=4, jobs=2)
@@ -58,11 +63,19 @@ def test_both_forms_of_the_report_say_the_same(measured):
 
 @pytest.mark.slow
 def test_the_same_arguments_give_the_same_numbers():
-    one, other = (
-        [trial.rates for trial in measure.run_rows(CHOSEN[:1], SOURCES, Kinemark(), factor=0.02, jobs=1)]
-        for _ in range(2)
-    )
-    assert one == other
+    assert all_trials(CHOSEN[:1]) == all_trials(CHOSEN[:1])
+
+
+@pytest.mark.slow
+def test_a_row_alone_gives_what_it_gives_among_others(measured):
+    alone = measure.results(CHOSEN[1:2], all_trials(CHOSEN[1:2]))
+    assert alone == measured.tables["256"]["kinemark"][1:2]
+
+
+def test_every_row_is_tried_as_often_as_it_asks():
+    assert [measure.trials_of(row, 0.1) for row in CHOSEN] == [12, 6, 6]
+    assert measure.marked_clips(CHOSEN, 0.1) == 12
+    assert measure.trials_of(CHOSEN[1], 0.001) == 2
 
 
 def test_a_report_of_nothing_says_so():

@@ -116,27 +116,49 @@ class RowResult:
     false_ids: int
 
 
+def trials_of(row: Row, factor: float) -> int:
+    """How often a row is tried; at least twice."""
+    return max(2, round(factor * row.trials))
+
+
+def marked_clips(rows: Sequence[Row], factor: float) -> int:
+    """How many clips are marked for these rows."""
+    return max(trials_of(row, factor) for row in rows)
+
+
 def run_rows(
     rows: Sequence[Row], sources: Sequence[Source], method: Method, *, factor: float, jobs: int
-) -> Iterator[RowResult]:
-    """Measure every row, in order; the same arguments give the same numbers.
+) -> Iterator[list[Trial]]:
+    """Mark and release one clip after the other, and try every row on each; the same arguments give the same numbers.
+
+    Yields the trials of a marked clip, in the order of the rows; clip i carries the same id for every row.
 
     Args:
         rows: what to measure.
-        sources: footage; trial i of a row uses clip i modulo their number.
+        sources: footage; marked clip i is of clip i modulo their number.
         method: the watermark.
-        factor: trials as a multiple of what each row says; at least two.
+        factor: trials as a multiple of what each row says.
         jobs: processes.
     """
+    tasks = [
+        ([ROWS.index(row) for row in rows if index < trials_of(row, factor)], index)
+        for index in range(marked_clips(rows, factor))
+    ]
     with _workers(sources, method, jobs) as pool:
-        for row in rows:
-            tasks = [(ROWS.index(row), index) for index in range(max(2, round(factor * row.trials)))]
-            done = list(pool.map(_trial, tasks, chunksize=2))
-            clips = [trial.clip for trial in done]
-            rates: dict[str, Rate] = {
-                measure: Rate.of([getattr(trial, measure) for trial in done], clips) for measure, _, _ in row.targets
-            }
-            yield RowResult(row, rates, sum(trial.false_id for trial in done))
+        yield from pool.map(_trials, tasks)
+
+
+def results(rows: Sequence[Row], trials: Sequence[Trial]) -> list[RowResult]:
+    """The rates of every row that the trials are of."""
+    found = []
+    for row in rows:
+        own = [trial for trial in trials if trial.row == row.name]
+        clips = [trial.clip for trial in own]
+        rates: dict[str, Rate] = {
+            measure: Rate.of([getattr(trial, measure) for trial in own], clips) for measure, _, _ in row.targets
+        }
+        found.append(RowResult(row, rates, sum(trial.false_id for trial in own)))
+    return found
 
 
 def run_imperceptibility(sources: Sequence[Source], method: Method, *, jobs: int) -> list[Imperceptibility]:
@@ -193,20 +215,22 @@ def _seeded(name: str, index: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(name.encode()), index])
 
 
-def _trial(task: tuple[int, int]) -> Trial:
-    row, index = ROWS[task[0]], task[1]
-    rng, number = _seeded(row.name, index), index % len(_sources)
-    source, method = _sources[number], _method[0]
+def _trials(task: tuple[list[int], int]) -> list[Trial]:
+    rows, index = task
+    number = index % len(_sources)
+    source, method, rng = _sources[number], _method[0], _seeded("marked", index)
     payload = int(rng.integers(2**32))
-    attack: Callable[[Clip, np.random.Generator], Clip] = row.attack or then_shared(
-        splice(_sources[(number + 1 + index // len(_sources)) % len(_sources)].clip.frames)
-    )
-    marked = Clip(method.embed(source.clip.frames, payload), source.clip.fps)
-    attacked = attack(released(marked, rng), rng)
-    found = method.read(attacked.frames)
-    span = attacked.ours is not None and bool(found.spans) and overlap(found.spans, attacked.ours) >= SPAN_OVERLAP
-    right = found.payload == payload
-    return Trial(row.name, number, found.present, right, span, found.payload is not None and not right)
+    clip = released(Clip(method.embed(source.clip.frames, payload), source.clip.fps), rng)
+    other = _sources[(number + 1 + index // len(_sources)) % len(_sources)].clip.frames
+    done = []
+    for row in (ROWS[row] for row in rows):
+        attack: Callable[[Clip, np.random.Generator], Clip] = row.attack or then_shared(splice(other))
+        attacked = attack(clip, _seeded(row.name, index))
+        found = method.read(attacked.frames)
+        span = attacked.ours is not None and bool(found.spans) and overlap(found.spans, attacked.ours) >= SPAN_OVERLAP
+        right = found.payload == payload
+        done.append(Trial(row.name, number, found.present, right, span, found.payload is not None and not right))
+    return done
 
 
 def _compare(number: int) -> Imperceptibility:
