@@ -46,6 +46,17 @@ def texture(frames=17, height=256, width=256, seed=5):
     return np.stack([grey, grey * 0.9 + 10, grey * 0.8], axis=-1).clip(0, 255).round().astype(np.uint8)
 
 
+def grid(frames=13, height=256, width=256, step=10):
+    """A disc over white lines on black, all still but the disc: a picture that repeats itself as a mark does."""
+    clip = ball(frames, height, width)
+    clip[(clip == (120, 180, 235)).all(axis=-1) | (clip == (60, 140, 70)).all(axis=-1)] = (24, 26, 28)
+    paper = (clip == (24, 26, 28)).all(axis=-1)
+    lines = np.zeros((height, width), bool)
+    lines[::step] = lines[:, ::step] = True
+    clip[paper & lines] = (225, 230, 235)
+    return clip
+
+
 VARIED = {"ball": ball, "sunset": sunset, "texture": texture}
 
 

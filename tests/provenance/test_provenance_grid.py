@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from kinemark.provenance.grid import (
     Sampler,
     area_matrix,
+    blurred,
     dct_matrix,
     gaussian_matrix,
     linear_matrix,
@@ -30,6 +31,18 @@ def test_area_means_of_whole_cells():
 @pytest.mark.parametrize("matrix", [linear_matrix(100, 64), linear_matrix(720, 64), gaussian_matrix(64, 2.0)])
 def test_rows_sum_to_one(matrix):
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
+
+
+@given(st.floats(0.5, 3), st.integers(12, 40), st.integers(12, 40))
+def test_a_narrow_blur_is_the_matrix_away_from_the_border(sigma, height, width):
+    reach = round(3 * sigma)
+    plane = np.zeros((height + 2 * reach, width + 2 * reach), np.float32)
+    plane[reach:-reach, reach:-reach] = np.random.default_rng(0).random((height, width), np.float32)
+    wide = np.pad(plane, reach)
+    rows, columns = (gaussian_matrix(length, sigma) for length in wide.shape)
+    expected = (rows @ wide @ columns.T)[reach:-reach, reach:-reach]
+    np.testing.assert_allclose(blurred(plane, sigma), expected, atol=0.02)
+    assert blurred(plane, sigma).sum() == pytest.approx(plane.sum(), rel=1e-4)
 
 
 def test_linear_matrix_reproduces_a_ramp_inside():

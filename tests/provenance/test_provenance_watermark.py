@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from provenance_clips import FPS, VARIED, ball, sunset, texture, warped
+from provenance_clips import FPS, VARIED, ball, grid, sunset, texture, warped
 
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import RequestError
@@ -76,6 +76,12 @@ def test_without_the_key_only_the_presence_mark_is_found(pair, key):
 @pytest.mark.parametrize("crf", [18, 28])
 def test_survives_h264(pair, tmp_path, crf):
     assert watermark.detect(recoded(pair[1], tmp_path, crf), KEY).payload == ID
+
+
+def test_lines_that_lie_still_do_not_drown_the_mark(tmp_path):
+    found = watermark.detect(recoded(watermark.embed(grid(), ID, KEY), tmp_path, 28), KEY)
+    assert found.payload == ID
+    assert found.score > 12  # 10.5 when lines are not left out of what is smooth
 
 
 def test_survives_half_size_and_a_second_encoding(pair, tmp_path):

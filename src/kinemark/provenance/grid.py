@@ -77,6 +77,26 @@ def gaussian_matrix(length: int, sigma: float) -> NDArray[np.float32]:
     return np.asarray(weight / weight.sum(axis=1, keepdims=True), np.float32)
 
 
+def blurred(plane_HW: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """A plane under a narrow Gaussian of `sigma` pixels, cut off at 3 sigma; 0 outside the plane.
+
+    A sum of shifted copies: for a narrow one half the time of two products with `gaussian_matrix`.
+    """
+    offset = np.arange(round(3 * sigma) + 1)
+    tap = np.exp(-0.5 * (offset / sigma) ** 2)
+    tap /= tap[0] + 2 * tap[1:].sum()
+    reach = len(tap) - 1
+    for _ in range(2):
+        # Along the rows, then turned over: after both the plane is upright again.
+        padded = np.pad(plane_HW.T, ((reach, reach), (0, 0)))
+        length = plane_HW.shape[1]
+        plane_HW = padded[reach : reach + length] * np.float32(tap[0])
+        for shift in range(1, reach + 1):
+            pair = padded[reach - shift : reach - shift + length] + padded[reach + shift : reach + shift + length]
+            plane_HW += pair * np.float32(tap[shift])
+    return plane_HW
+
+
 @lru_cache(maxsize=16)
 def dct_matrix(rows: int, length: int) -> NDArray[np.float64]:
     """The first `rows` functions of the DCT-II at `length` pixel centres; orthonormal for rows = length."""
