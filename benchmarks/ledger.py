@@ -17,8 +17,8 @@ import time
 import numpy as np
 
 from kinemark.cli.footage import rendered
-from kinemark.provenance.fingerprint import HASH, VIEWS, distances, fingerprint
-from kinemark.provenance.hash_index import RADIUS, HashIndex
+from kinemark.provenance.fingerprints.fingerprint import HASH, VIEWS, distances, fingerprint
+from kinemark.provenance.fingerprints.hash_index import RADIUS, HashIndex
 
 SEEDS = 64
 QUESTIONS = 200

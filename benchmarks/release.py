@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinemark.data.video import encode_mp4, read_video
-from kinemark.provenance import watermark
-from kinemark.provenance.claims import Claim, sign
-from kinemark.provenance.credentials import read_credentials
 from kinemark.provenance.detect import verify
-from kinemark.provenance.fingerprint import fingerprint
+from kinemark.provenance.fingerprints.fingerprint import fingerprint
 from kinemark.provenance.grid import GRID
-from kinemark.provenance.keys import require_keys
-from kinemark.provenance.ledger import Ledger
+from kinemark.provenance.marks import watermark
+from kinemark.provenance.records.ledger import Ledger
 from kinemark.provenance.release import ReleaseFacts, release
+from kinemark.provenance.signing.claims import Claim, sign
+from kinemark.provenance.signing.credentials import read_credentials
+from kinemark.provenance.signing.keys import require_keys
 from kinemark.safety.decision import REQUIRED_GATES, Decision, Judgement, digest_frames
 from kinemark.settings import Settings
 

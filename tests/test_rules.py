@@ -37,6 +37,8 @@ TOP = {"cli", "server", "__init__", "__main__"}
 #: These run on a bare GPU image.
 BARE = {"model", "sampling", "worlds", "training"}
 BARE_PACKAGES = {"torch", "numpy", "einops", "safetensors"}
+#: The folders of provenance, lowest first: each imports from those before it, and `grid`.
+PROVENANCE = ("marks", "fingerprints", "signing", "records")
 #: Only here may a video be written, and only here is a codec called: on files, and in memory for measurements.
 WRITER = Path("provenance/release.py")
 CODEC = Path("data/video.py")
@@ -99,6 +101,14 @@ def test_model_code_runs_on_a_bare_gpu_image() -> None:
         if part_of(path) in BARE and (names := {name.split(".")[0] for name in imports(path)} - known)
     }
     assert not foreign, f"{sorted(BARE)} import {sorted(BARE_PACKAGES)} and the standard library only: {foreign}"
+
+
+@pytest.mark.parametrize("place", range(len(PROVENANCE)))
+def test_the_folders_of_provenance_import_one_way(place: int) -> None:
+    allowed = {"grid", *PROVENANCE[: place + 1]}
+    for path in (PACKAGE / "provenance" / PROVENANCE[place]).glob("*.py"):
+        inside = {name.split(".")[2] for name in imports(path) if name.startswith("kinemark.provenance.")}
+        assert inside <= allowed, f"{relative(path)} imports {inside - allowed}"
 
 
 def test_safety_and_provenance_import_no_model_code() -> None:

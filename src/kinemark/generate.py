@@ -27,8 +27,8 @@ from kinemark.model.load import Model, load_model
 from kinemark.model.planner import lay_out
 from kinemark.model.text import count_words
 from kinemark.model.tokenizer import MAX_WORDS
-from kinemark.provenance.given import GivenSpan, given_spans
 from kinemark.provenance.release import Released, ReleaseFacts, release
+from kinemark.provenance.signing.given import GivenSpan, given_spans
 from kinemark.safety.decision import Judgement
 from kinemark.safety.gates import closed_world, judge_output, judge_prompt, refusal, require_allowed
 from kinemark.safety.policy import load_policy
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kinemark.model.text import Reading
-    from kinemark.provenance.credits import Credits
+    from kinemark.provenance.signing.credits import Credits
     from kinemark.safety.decision import Decision
     from kinemark.sampling.solvers import Watcher
 

@@ -7,8 +7,8 @@ import sqlite3
 import pytest
 
 from command_line import released_ramp, run
-from kinemark.provenance.keys import require_keys
-from kinemark.provenance.ledger import Ledger
+from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.signing.keys import require_keys
 from kinemark.settings import load_settings
 
 

@@ -17,12 +17,12 @@ import yaml
 from PIL import Image
 
 from command_line import decision, moving_ramp
-from kinemark.provenance.claims import Claim, sign
-from kinemark.provenance.credentials import MIME, context
-from kinemark.provenance.credits import Credits
-from kinemark.provenance.given import GivenSpan
-from kinemark.provenance.keys import require_keys
 from kinemark.provenance.release import ReleaseFacts, release
+from kinemark.provenance.signing.claims import Claim, sign
+from kinemark.provenance.signing.credentials import MIME, context
+from kinemark.provenance.signing.credits import Credits
+from kinemark.provenance.signing.given import GivenSpan
+from kinemark.provenance.signing.keys import require_keys
 from kinemark.settings import Settings
 
 HERE = Path(__file__).parent

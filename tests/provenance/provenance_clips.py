@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kinemark.provenance.geometry import undo
+from kinemark.provenance.marks.geometry import undo
 from kinemark.provenance.release import ReleaseFacts
 
 FPS = 8.0

@@ -7,13 +7,14 @@ from provenance_clips import FACTS, ball
 from command_line import decision
 from kinemark.data.video import read_tags, read_video
 from kinemark.errors import RequestError
-from kinemark.provenance import compliance, watermark
+from kinemark.provenance import compliance
 from kinemark.provenance.compliance import PROFILES, Evidence, Shown, examine, label_of, profiles_named
-from kinemark.provenance.credentials import read_credentials
 from kinemark.provenance.detect import verify
-from kinemark.provenance.keys import load_keys
-from kinemark.provenance.ledger import Ledger
+from kinemark.provenance.marks import watermark
+from kinemark.provenance.records.ledger import Ledger
 from kinemark.provenance.release import release
+from kinemark.provenance.signing.credentials import read_credentials
+from kinemark.provenance.signing.keys import load_keys
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from provenance_clips import FACTS, FPS, ball, sunset, texture
 from command_line import decision
 from kinemark.data.video import encode_mp4, read_video
 from kinemark.errors import FailureError, RequestError
-from kinemark.provenance import watermark
 from kinemark.provenance.detect import verify
 from kinemark.provenance.findings import FINGERPRINT_MATCH
-from kinemark.provenance.keys import load_keys
+from kinemark.provenance.marks import watermark
 from kinemark.provenance.release import release
+from kinemark.provenance.signing.keys import load_keys
 from kinemark.settings import Settings
 
 

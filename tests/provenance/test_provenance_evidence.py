@@ -8,7 +8,7 @@ from kinemark.errors import RequestError
 from kinemark.provenance import evidence
 from kinemark.provenance.detect import verify
 from kinemark.provenance.evidence import MAX_REPORT, check_report, report
-from kinemark.provenance.keys import load_keys, require_keys
+from kinemark.provenance.signing.keys import load_keys, require_keys
 
 NOW = dt.datetime(2026, 11, 26, 12, 0, tzinfo=dt.UTC)
 

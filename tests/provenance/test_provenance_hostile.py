@@ -8,8 +8,8 @@ import pytest
 from hostile_files import mutated, nested, store_of, survives, with_store
 
 from kinemark.errors import KinemarkError
-from kinemark.provenance.credentials import MAX_MANIFEST
 from kinemark.provenance.detect import verify
+from kinemark.provenance.signing.credentials import MAX_MANIFEST
 from kinemark.settings import Settings
 
 MEMORY = 4 << 30

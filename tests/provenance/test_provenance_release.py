@@ -15,11 +15,11 @@ from command_line import decision
 from kinemark.data.video import read_video
 from kinemark.errors import FailureError, RefusedError, RequestError
 from kinemark.provenance import release as module
-from kinemark.provenance import watermark
-from kinemark.provenance.credentials import read_credentials
-from kinemark.provenance.keys import load_keys
-from kinemark.provenance.ledger import Ledger
+from kinemark.provenance.marks import watermark
+from kinemark.provenance.records.ledger import Ledger
 from kinemark.provenance.release import release
+from kinemark.provenance.signing.credentials import read_credentials
+from kinemark.provenance.signing.keys import load_keys
 from kinemark.safety.decision import Decision
 
 SMALL = {"frames": 5, "height": 96, "width": 128}

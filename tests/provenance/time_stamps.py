@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kinemark.provenance.certificates import C2PA_CLAIM_SIGNING, to_pem
+from kinemark.provenance.signing.certificates import C2PA_CLAIM_SIGNING, to_pem
 
 SIGNING = (C2PA_CLAIM_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION)
 _CONFIG = """[tsa]

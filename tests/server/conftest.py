@@ -5,8 +5,8 @@ import pytest
 
 from command_line import decision
 from kinemark.data.video import encode_mp4, read_video
-from kinemark.provenance.credits import Credits
 from kinemark.provenance.release import ReleaseFacts, release
+from kinemark.provenance.signing.credits import Credits
 from kinemark.settings import Settings
 
 FACTS = ReleaseFacts(fps=8.0, model="spark", weights_digest="ab" * 32)

@@ -9,11 +9,13 @@ from starlette.testclient import TestClient
 
 from command_line import run
 from kinemark.data.video import encode_mp4
-from kinemark.provenance import iscc, manifests, rotation, trust
-from kinemark.provenance.credentials import WATERMARK_ALGORITHM
 from kinemark.provenance.detect import ask_operators, verify
-from kinemark.provenance.ledger import Ledger
-from kinemark.provenance.manifests import forget
+from kinemark.provenance.fingerprints import iscc
+from kinemark.provenance.records import manifests
+from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.records.manifests import forget
+from kinemark.provenance.signing import rotation, trust
+from kinemark.provenance.signing.credentials import WATERMARK_ALGORITHM
 from kinemark.server import resolution
 from kinemark.server.limits import Limits
 from kinemark.server.resolution import resolution_app

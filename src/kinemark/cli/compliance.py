@@ -58,11 +58,11 @@ def _make(profiles: str, folder: Path) -> Evidence:
     from kinemark.cli.footage import rendered
     from kinemark.data.transcode import H264, transcode
     from kinemark.data.video import read_tags, read_video
-    from kinemark.provenance import watermark
     from kinemark.provenance.compliance import Evidence, label_of, profiles_named
     from kinemark.provenance.detect import verify
-    from kinemark.provenance.keys import require_keys
+    from kinemark.provenance.marks import watermark
     from kinemark.provenance.release import ReleaseFacts, release
+    from kinemark.provenance.signing.keys import require_keys
     from kinemark.safety.gates import closed_world, judge_output, judge_prompt
     from kinemark.safety.policy import load_policy
     from kinemark.settings import load_settings

@@ -42,7 +42,7 @@ def generate(
     from kinemark.cli.given import timeline_for
     from kinemark.cli.progress import shown
     from kinemark.generate import generate as make
-    from kinemark.provenance.credits import Credits
+    from kinemark.provenance.signing.credits import Credits
     from kinemark.sampling.guidance import GUIDANCE
     from kinemark.settings import load_settings
 

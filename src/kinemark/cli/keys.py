@@ -14,7 +14,7 @@ from kinemark.errors import RequestError
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from kinemark.provenance.keys import Keys
+    from kinemark.provenance.signing.keys import Keys
 
 app = typer.Typer(
     help="What signs here: show, replace, withdraw it, or sign with a certified key.", no_args_is_help=True
@@ -30,7 +30,7 @@ def show(json: Json = False) -> None:
 @app.command()
 def rotate() -> None:
     """Replace the signing key. Files signed before stay trusted until their certificate runs out."""
-    from kinemark.provenance.rotation import rotate as change
+    from kinemark.provenance.signing.rotation import rotate as change
 
     _show(change(_folder()), json=False)
 
@@ -52,8 +52,8 @@ def revoke(
     What it signed is believed only with a time stamp from before, or where the ledger holds exactly that file. Give
     revoked.crl from the key folder to everybody who trusts your root (kinemark trust update NAME revoked.crl).
     """
-    from kinemark.provenance.keys import REVOKED
-    from kinemark.provenance.rotation import revoke as change
+    from kinemark.provenance.signing.keys import REVOKED
+    from kinemark.provenance.signing.rotation import revoke as change
 
     try:
         number = None if serial is None else int(serial, 16)
@@ -82,9 +82,9 @@ def use(
     Both are tried on a picture before anything changes. Without --untimed, nothing is released while the time stamping
     authority does not answer.
     """
-    from kinemark.provenance import rotation
-    from kinemark.provenance.keys import Stamping
-    from kinemark.provenance.trust import time_roots
+    from kinemark.provenance.signing import rotation
+    from kinemark.provenance.signing.keys import Stamping
+    from kinemark.provenance.signing.trust import time_roots
     from kinemark.settings import load_settings
 
     if (certificate is None) != (key is None):
@@ -106,7 +106,7 @@ def use(
 def _show(keys: Keys, *, json: bool) -> None:
     from cryptography import x509
 
-    from kinemark.provenance.rotation import retired
+    from kinemark.provenance.signing.rotation import retired
 
     signer = x509.load_pem_x509_certificate(keys.chain_pem.encode())
     said: dict[str, Any] = {
@@ -135,7 +135,7 @@ def _line(name: str, one: dict[str, str]) -> None:
 
 
 def _certificate(certificate: x509.Certificate) -> dict[str, Any]:
-    from kinemark.provenance.certificates import digest
+    from kinemark.provenance.signing.certificates import digest
 
     return {
         "subject": certificate.subject.rfc4514_string(),
@@ -146,7 +146,7 @@ def _certificate(certificate: x509.Certificate) -> dict[str, Any]:
 
 
 def _keys() -> Keys:
-    from kinemark.provenance.keys import require_keys
+    from kinemark.provenance.signing.keys import require_keys
 
     return require_keys(_folder())
 

@@ -12,7 +12,7 @@ from kinemark.cli.output import Json, err, out, print_json, write_text
 from kinemark.errors import RequestError
 
 if TYPE_CHECKING:
-    from kinemark.provenance.ledger import Ledger
+    from kinemark.provenance.records.ledger import Ledger
 
 app = typer.Typer(help="The record of everything that was released here.", no_args_is_help=True)
 
@@ -25,8 +25,8 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check every entry, the chain, and the file itself. The exit code is 1 if anything is damaged; it is named."""
-    from kinemark.provenance import merkle
-    from kinemark.provenance.witness import check
+    from kinemark.provenance.records import merkle
+    from kinemark.provenance.records.witness import check
 
     with _opened() as ledger:
         damages = [f"entry {damage.seq} (id {damage.id}): {damage.reason}" for damage in ledger.verify_chain()]
@@ -89,7 +89,7 @@ def find(
 
 
 def _write_manifest(ledger: Ledger, id_: str | None, path: Path) -> None:
-    from kinemark.provenance.manifests import kept
+    from kinemark.provenance.records.manifests import kept
     from kinemark.settings import load_settings
 
     entry = ledger.find(id_) if id_ else None
@@ -109,7 +109,7 @@ def _write_manifest(ledger: Ledger, id_: str | None, path: Path) -> None:
 @app.command(name="witness")
 def witness_(state: Witness) -> None:
     """Check the history against all that this witness saw before, and remember it. Run it as another user."""
-    from kinemark.provenance.witness import watch
+    from kinemark.provenance.records.witness import watch
 
     with _opened() as ledger:
         head = watch(ledger.digests(), state)
@@ -119,7 +119,7 @@ def witness_(state: Witness) -> None:
 @app.command()
 def erase(id_: Annotated[str, typer.Argument(metavar="ID", help="The clip's id.", show_default=False)]) -> None:
     """Destroy what ties a clip's entry to its prompt, and its manifest. The entry and the chain stay, and say so."""
-    from kinemark.provenance.manifests import forget
+    from kinemark.provenance.records.manifests import forget
     from kinemark.settings import load_settings
 
     with _opened() as ledger:
@@ -133,7 +133,7 @@ def erase(id_: Annotated[str, typer.Argument(metavar="ID", help="The clip's id."
 
 
 def _opened() -> Ledger:
-    from kinemark.provenance.ledger import Ledger
+    from kinemark.provenance.records.ledger import Ledger
     from kinemark.settings import load_settings
 
     return Ledger.open(load_settings().ledger_path)

@@ -23,7 +23,7 @@ def add(
     time: Annotated[bool, typer.Option("--time", help="A time stamping authority: believe its times only.")] = False,
 ) -> None:
     """Recognise files that were signed under a root certificate. Compare its digest with the operator first."""
-    from kinemark.provenance import trust
+    from kinemark.provenance.signing import trust
     from kinemark.settings import load_settings
 
     added = trust.add(name, root, load_settings(), time=time)
@@ -36,7 +36,7 @@ def update(
     name: Name, revoked: Annotated[Path, typer.Argument(help="Their revocation list, PEM.", show_default=False)]
 ) -> None:
     """Take over an operator's list of withdrawn certificates (their revoked.crl)."""
-    from kinemark.provenance import trust
+    from kinemark.provenance.signing import trust
     from kinemark.settings import load_settings
 
     count = trust.update(name, revoked, load_settings())
@@ -46,7 +46,7 @@ def update(
 @app.command(name="list")
 def list_(json: Json = False) -> None:
     """Show who is trusted."""
-    from kinemark.provenance import trust
+    from kinemark.provenance.signing import trust
     from kinemark.settings import load_settings
 
     found = trust.trusted(load_settings())
@@ -67,7 +67,7 @@ def list_(json: Json = False) -> None:
 @app.command()
 def remove(name: Name) -> None:
     """Recognise an operator's files no longer."""
-    from kinemark.provenance import trust
+    from kinemark.provenance.signing import trust
     from kinemark.settings import load_settings
 
     trust.remove(name, load_settings())

@@ -61,7 +61,7 @@ def _file(path: Path, report: Path | None, *, quick: bool, resolve: bool, json: 
         verification = ask_operators(verification, settings)
     if report is not None:
         from kinemark.provenance import evidence
-        from kinemark.provenance.keys import require_keys
+        from kinemark.provenance.signing.keys import require_keys
 
         if report.suffix.lower() not in {".html", ".htm"}:
             raise RequestError(f"the report is to be named {report.name!r}; it is a page, so give it the ending .html")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kinemark.data.video import Frames
     from kinemark.provenance.detect import Verification
-    from kinemark.provenance.watermark import WatermarkFinding
+    from kinemark.provenance.marks.watermark import WatermarkFinding
 
 
 class Shown(StrEnum):

@@ -30,25 +30,25 @@ import numpy as np
 
 from kinemark.errors import FailureError
 from kinemark.provenance import findings as say
-from kinemark.provenance import model_trace, watermark
-from kinemark.provenance.anchors import THIS
-from kinemark.provenance.credentials import GENERATOR, Credentials, read_credentials
 from kinemark.provenance.findings import Finding, MarkedSpan, is_forged
+from kinemark.provenance.fingerprints.likeness import CONFIRMED, CONTRADICTED, agreement
 from kinemark.provenance.footage import Footage
 from kinemark.provenance.grid import spread
-from kinemark.provenance.keys import load_keys
-from kinemark.provenance.ledger import Entry, Ledger
-from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED, agreement
-from kinemark.provenance.lookalikes import Lookalike, lookalike
+from kinemark.provenance.marks import model_trace, watermark
 from kinemark.provenance.other_makers import other_marks
+from kinemark.provenance.records.ledger import Entry, Ledger
+from kinemark.provenance.records.lookalikes import Lookalike, lookalike
 from kinemark.provenance.resolvers import resolve
-from kinemark.provenance.trust import operator_anchors, time_roots, trusted
+from kinemark.provenance.signing.anchors import THIS
+from kinemark.provenance.signing.credentials import GENERATOR, Credentials, read_credentials
+from kinemark.provenance.signing.keys import load_keys
+from kinemark.provenance.signing.trust import operator_anchors, time_roots, trusted
 from kinemark.settings import load_settings
 
 if TYPE_CHECKING:
     from kinemark.data.video import Frames
     from kinemark.provenance.findings import Content, Stage
-    from kinemark.provenance.watermark import WatermarkFinding
+    from kinemark.provenance.marks.watermark import WatermarkFinding
     from kinemark.settings import Settings
 
 UNKNOWN: Final = "unknown_installation"

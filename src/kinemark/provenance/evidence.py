@@ -21,17 +21,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark import __version__
 from kinemark.errors import RequestError
-from kinemark.provenance import certificates
 from kinemark.provenance.findings import FINGERPRINT_HINT
-from kinemark.provenance.model_trace import LIMIT as TRACE_LIMIT
+from kinemark.provenance.marks.model_trace import LIMIT as TRACE_LIMIT
+from kinemark.provenance.marks.watermark import PRESENCE_LIMIT
 from kinemark.provenance.other_makers import UNREADABLE
-from kinemark.provenance.watermark import PRESENCE_LIMIT
+from kinemark.provenance.signing import certificates
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kinemark.provenance.detect import Verification
-    from kinemark.provenance.keys import Keys
+    from kinemark.provenance.signing.keys import Keys
 
 _OPEN: Final = '<script type="application/json" id="evidence">'
 _CLOSE: Final = "</script>"

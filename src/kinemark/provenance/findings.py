@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from kinemark.provenance.anchors import THIS
-from kinemark.provenance.credentials import GENERATOR
-from kinemark.provenance.given import describe_spans
-from kinemark.provenance.hash_index import RADIUS
-from kinemark.provenance.likeness import CONFIRMED, CONTRADICTED
-from kinemark.provenance.model_trace import LIMIT as TRACE_LIMIT
+from kinemark.provenance.fingerprints.hash_index import RADIUS
+from kinemark.provenance.fingerprints.likeness import CONFIRMED, CONTRADICTED
+from kinemark.provenance.marks.model_trace import LIMIT as TRACE_LIMIT
+from kinemark.provenance.marks.watermark import PRESENCE_LIMIT
 from kinemark.provenance.other_makers import UNREADABLE
-from kinemark.provenance.watermark import PRESENCE_LIMIT
+from kinemark.provenance.signing.anchors import THIS
+from kinemark.provenance.signing.credentials import GENERATOR
+from kinemark.provenance.signing.given import describe_spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kinemark.provenance.credentials import Credentials
-    from kinemark.provenance.lookalikes import Lookalike
-    from kinemark.provenance.model_trace import TraceFinding
+    from kinemark.provenance.marks.model_trace import TraceFinding
+    from kinemark.provenance.marks.watermark import WatermarkFinding
     from kinemark.provenance.other_makers import OtherMark
-    from kinemark.provenance.watermark import WatermarkFinding
+    from kinemark.provenance.records.lookalikes import Lookalike
+    from kinemark.provenance.signing.credentials import Credentials
 
 Signal = Literal["credentials", "watermark", "presence", "fingerprint", "trace", "other"]
 Verdict = Literal["match", "none", "invalid", "forged", "hint"]

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kinemark.data.video import media_kind, read_image, read_video
-from kinemark.provenance.fingerprint import Fingerprint, fingerprint
+from kinemark.provenance.fingerprints.fingerprint import Fingerprint, fingerprint
 from kinemark.provenance.grid import GRID
 
 if TYPE_CHECKING:

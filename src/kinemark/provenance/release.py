@@ -26,28 +26,28 @@ from typing import TYPE_CHECKING
 from kinemark import __version__
 from kinemark.data.video import Caption, encode_mp4
 from kinemark.errors import FailureError, RefusedError, RequestError
-from kinemark.provenance import watermark
-from kinemark.provenance.claims import Claim, Signed, sign
 from kinemark.provenance.compliance import label_of, profiles_named
-from kinemark.provenance.credentials import GENERATOR, WATERMARK_ALGORITHM, read_credentials
+from kinemark.provenance.fingerprints.iscc import video_code
+from kinemark.provenance.fingerprints.likeness import describe
 from kinemark.provenance.footage import Footage
-from kinemark.provenance.iscc import video_code
-from kinemark.provenance.keys import require_keys
 from kinemark.provenance.labels import AIGC_KEY, aigc_tag, draw
-from kinemark.provenance.ledger import Ledger
-from kinemark.provenance.likeness import describe
-from kinemark.provenance.lookalikes import refresh
-from kinemark.provenance.manifests import keep
+from kinemark.provenance.marks import watermark
+from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.records.lookalikes import refresh
+from kinemark.provenance.records.manifests import keep
+from kinemark.provenance.signing.claims import Claim, Signed, sign
+from kinemark.provenance.signing.credentials import GENERATOR, WATERMARK_ALGORITHM, read_credentials
+from kinemark.provenance.signing.keys import require_keys
 from kinemark.safety.decision import Decision, digest_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kinemark.data.video import Frames
-    from kinemark.provenance.credits import Credits
-    from kinemark.provenance.given import GivenSpan
-    from kinemark.provenance.keys import Keys
     from kinemark.provenance.labels import Label
+    from kinemark.provenance.signing.credits import Credits
+    from kinemark.provenance.signing.given import GivenSpan
+    from kinemark.provenance.signing.keys import Keys
     from kinemark.settings import Settings
 
 SUFFIX = ".mp4"

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from kinemark.errors import FailureError
-from kinemark.provenance import iscc
-from kinemark.provenance.credentials import read_detached
+from kinemark.provenance.fingerprints import iscc
+from kinemark.provenance.signing.credentials import read_detached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kinemark.provenance.anchors import Anchor
-    from kinemark.provenance.credentials import Credentials
     from kinemark.provenance.footage import Footage
+    from kinemark.provenance.signing.anchors import Anchor
+    from kinemark.provenance.signing.credentials import Credentials
 
 TIMEOUT: Final = 10.0
 MAX_ANSWER: Final = 4 << 20

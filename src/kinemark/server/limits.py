@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from kinemark.provenance.fingerprint import distance
+from kinemark.provenance.fingerprints.fingerprint import distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -36,16 +36,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kinemark.errors import FailureError, RequestError
-from kinemark.provenance import iscc
-from kinemark.provenance.credentials import WATERMARK_ALGORITHM
 from kinemark.provenance.detect import verify
 from kinemark.provenance.findings import confirmed_id
+from kinemark.provenance.fingerprints import iscc
 from kinemark.provenance.footage import Footage
-from kinemark.provenance.keys import Keys, load_keys
-from kinemark.provenance.ledger import Entry, Ledger
-from kinemark.provenance.manifests import active_only, kept
-from kinemark.provenance.operators import document
-from kinemark.provenance.receipts import problem_of, receipt
+from kinemark.provenance.records.ledger import Entry, Ledger
+from kinemark.provenance.records.manifests import active_only, kept
+from kinemark.provenance.records.receipts import problem_of, receipt
+from kinemark.provenance.signing.credentials import WATERMARK_ALGORITHM
+from kinemark.provenance.signing.keys import Keys, load_keys
+from kinemark.provenance.signing.operators import document
 from kinemark.server.limits import BINDINGS, CONTENT, Limits
 from kinemark.settings import load_settings
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from kinemark.data.transcode import H264
-from kinemark.provenance import watermark
+from kinemark.provenance.marks import watermark
 from kinemark.provenance.robustness.pixels import Clip
 from kinemark.provenance.robustness.sequences import RELEASE_CRF, encoded, splice, then_shared
 from kinemark.provenance.robustness.statistics import Rate, flicker, gamma_tail, overlap, psnr, ssim

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinemark.provenance.geometry import Geometry
 from kinemark.provenance.grid import LUMA, Sampler, gaussian_matrix, resampled
+from kinemark.provenance.marks.geometry import Geometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

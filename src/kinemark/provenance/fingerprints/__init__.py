@@ -1,0 +1,1 @@
+"""What a clip looks like, as codes that can be looked up and compared."""
