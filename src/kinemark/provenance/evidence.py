@@ -45,7 +45,7 @@ NOT_TESTED: Final = (
 )
 ERROR_RATES: Final = {
     "credentials": "A signature that fits cannot be made without the key; removing it is easy.",
-    "watermark": "An unmarked clip passes for having an id once in 2^34 words that are read; a search reads up to 21.",
+    "watermark": "An unmarked clip passes for having an id once in 2^34 words that are read; a search reads up to 23.",
     "presence": f"An unmarked clip shows as much with a chance of {PRESENCE_LIMIT:g} a stage; anybody can add it.",
     "fingerprint": f"Likeness up to {FINGERPRINT_HINT} of 256 bits is shown; clips of the same prompt can be as alike.",
     "trace": f"A clip of other origin shows as much with a chance of {TRACE_LIMIT:g}; anybody can add it.",

@@ -28,6 +28,14 @@ def test_affine_takes_rows_first():
     assert (x[0], y[0]) == (23, 12)
 
 
+def test_homography_takes_corners_to_corners():
+    source = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    target = source + np.array([[0.1, 0], [0, 0.2], [-0.1, 0.1], [0, 0]])
+    matrix = geometry.homography(source, target)
+    mapped = np.c_[source, np.ones(4)] @ matrix.T
+    assert np.allclose(mapped[:, :2] / mapped[:, 2:], target)
+
+
 @pytest.mark.parametrize(
     ("geometry_", "words"),
     [

@@ -54,14 +54,6 @@ def test_grey_is_grey_and_full_saturation_is_not():
     assert (grey == grey[..., :1]).all()
 
 
-def test_homography_takes_corners_to_corners():
-    source = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
-    target = source + np.array([[0.1, 0], [0, 0.2], [-0.1, 0.1], [0, 0]])
-    matrix = pixels.homography(source, target)
-    mapped = np.c_[source, np.ones(4)] @ matrix.T
-    assert np.allclose(mapped[:, :2] / mapped[:, 2:], target)
-
-
 def test_a_logo_covers_a_tenth_and_subtitles_stay_low():
     changed = (pixels.logo(CLIP, rng()).frames != CLIP.frames).any(axis=(0, 3))
     assert changed.mean() == pytest.approx(0.1, abs=0.02)

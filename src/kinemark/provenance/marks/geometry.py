@@ -68,6 +68,11 @@ class Geometry:
         return _apply(np.asarray(np.linalg.inv(self.matrix), np.float64), x, y)
 
     @property
+    def is_affine(self) -> bool:
+        """Whether parallel lines stay parallel: nothing is seen at a slant."""
+        return not self.matrix[2, :2].any()
+
+    @property
     def words(self) -> str:
         """In words: "unchanged", or what was done, such as "mirrored, turned by 3.0 degrees, scaled to 110 %"."""
         linear = self.matrix[:2, :2] / self.matrix[2, 2]
@@ -90,6 +95,15 @@ class Geometry:
 
 
 IDENTITY: Final = Geometry(np.eye(3))
+
+
+def homography(source_42: Matrix, target_42: Matrix) -> Matrix:
+    """The matrix [3, 3] that takes four points (x, y) to four others (direct linear transform)."""
+    rows, right = [], []
+    for (x, y), (u, v) in zip(source_42, target_42, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        right += [u, v]
+    return np.append(np.linalg.solve(np.array(rows), np.array(right)), 1.0).reshape(3, 3)
 
 
 def orientations() -> Iterator[Geometry]:

@@ -19,24 +19,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import chain
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from kinemark.errors import RequestError
 from kinemark.provenance.grid import LUMA, area_matrix, linear_matrix
-from kinemark.provenance.marks import carriers, geometry
+from kinemark.provenance.marks import carriers, framing, geometry
 from kinemark.provenance.marks.carriers import BAND, CHECK_BITS, CODED_BITS, ID_BITS, PERIOD, SALT_BITS
+from kinemark.provenance.marks.geometry import Geometry
 from kinemark.provenance.marks.spectrum import picture, residuals, whiten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from kinemark.data.video import Frames
-    from kinemark.provenance.marks.geometry import Geometry
+    from kinemark.provenance.marks.carriers import Waves
     from kinemark.provenance.marks.spectrum import Spectrum
 
     Array = NDArray[np.float32]
@@ -60,6 +61,7 @@ _DECODE_FROM: Final = CODED_BITS + 75.0
 """Energy of the soft bits from which decoding is tried: unmarked clips stay below, over all salts."""
 _GEOMETRIES: Final = 16
 _SLANTED: Final = 5
+_FRAMED: Final = 2
 _SEARCH_USUAL, _SEARCH_SPREAD = 6.66, 0.26
 """Law of the largest score of a search in unmarked clips: P(score >= s) = exp(-(s - 6.66) / 0.26). On the safe side of
 520 segments: half gave 6.68, 6.5 % gave 7.19, 1 % gave 7.74. Climbing makes it larger than the maps explain."""
@@ -121,15 +123,15 @@ def embed(frames_THWC: Frames, payload: int, key: bytes) -> Frames:
 def detect(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
     """Look for both marks in frames (or one picture with T = 1) of any size, upright, mirrored or turned by quarters.
 
-    Without a key only the presence mark is looked for.
+    A picture within a dark frame (bars, a screen that was filmed) is also looked at without it. Without a key only the
+    presence mark is looked for.
 
     Raises:
         RequestError: the frames are not uint8 [T, H, W, 3] of at least 64 x 64 pixels.
     """
     seen = _Seen.of(frames_THWC)
-    pilot, payload = carriers.pilot_waves(), carriers.payload_waves()
-    scored = [(geometry.pilot_score(geometry.read(seen.spectrum, g, pilot)), g) for g in geometry.orientations()]
-    best, words = _best(scored, ((s, g, geometry.read(seen.spectrum, g, payload)) for s, g in scored), key)
+    scored = _scored(seen, [*geometry.orientations(), *_framed(frames_THWC)])
+    best, words = _best(scored, seen, key)
     p_value = min(1.0, len(scored) * 0.5 * math.erfc(best.score / math.sqrt(2)))
     return _concluded(best, seen, key, p_value=p_value, words=words)
 
@@ -143,15 +145,11 @@ def search(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
         RequestError: as `detect`.
     """
     seen = _Seen.of(frames_THWC)
+    framed = sorted(_scored(seen, _framed(frames_THWC)), key=lambda pair: -pair[0])
     ranked = geometry.search(seen.spectrum, keep=_GEOMETRIES)
-    picture_hw = picture(seen.spectrum, seen.residual_Phw.shape[1:])
-    slanted = [geometry.refine_slanted(picture_hw, placement) for _, placement in ranked[:_SLANTED]]
-    payload = carriers.payload_waves()
-    readings = chain(
-        ((s, g, geometry.read_slanted(picture_hw, g, payload)) for s, g in slanted),
-        ((s, g, geometry.read(seen.spectrum, g, payload)) for s, g in ranked),
-    )
-    best, words = _best([*slanted, *ranked], readings, key)
+    starts = [*framed[:_FRAMED], *ranked[:_SLANTED]]
+    slanted = [geometry.refine_slanted(seen.picture, placement) for _, placement in starts]
+    best, words = _best([*slanted, *ranked], seen, key)
     p_value = min(1.0, math.exp((_SEARCH_USUAL - best.score) / _SEARCH_SPREAD))
     return _concluded(best, seen, key, p_value=p_value, words=words)
 
@@ -217,7 +215,7 @@ def _strength(luma_THW: Array) -> Array:
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Seen:
     """A clip as the detector sees it: the residual of its parts [P, h, w], the spectrum of their sum, its frames."""
 
@@ -231,20 +229,40 @@ class _Seen:
         residual_Phw = residuals(frames_THWC, _PARTS)
         return cls(residual_Phw, whiten(residual_Phw.sum(axis=0)), len(frames_THWC))
 
+    @cached_property
+    def picture(self) -> Array:
+        """The whitened picture [h, w]."""
+        return picture(self.spectrum, self.residual_Phw.shape[1:])
 
-def _best(
-    scored: Sequence[tuple[float, Geometry]], readings: Iterable[tuple[float, Geometry, Spectrum]], key: bytes | None
-) -> tuple[WatermarkFinding, int]:
+    def read(self, placement: Geometry, waves: Waves) -> Spectrum:
+        """Amplitudes at the waves [K]: off the spectrum, or off the picture where it has to be straightened first."""
+        if placement.is_affine:
+            return geometry.read(self.spectrum, placement, waves)
+        return geometry.read_slanted(self.picture, placement, waves)
+
+
+def _framed(frames_THWC: Frames) -> list[Geometry]:
+    """The picture within a dark frame, if there is one, in all orientations."""
+    within = framing.placements(frames_THWC)
+    return [Geometry(turned.matrix @ straight.matrix) for straight in within for turned in geometry.orientations()]
+
+
+def _scored(seen: _Seen, placements: Sequence[Geometry]) -> list[tuple[float, Geometry]]:
+    waves = carriers.pilot_waves()
+    return [(geometry.pilot_score(seen.read(placement, waves)), placement) for placement in placements]
+
+
+def _best(scored: Sequence[tuple[float, Geometry]], seen: _Seen, key: bytes | None) -> tuple[WatermarkFinding, int]:
     """The first placement under which an id is read, or else the one of the largest score; and how many words it took.
 
-    Readings (score, placement, payload's amplitudes) are taken one by one, until an id is read.
+    Placements are read one by one, until an id is read.
     """
     score, placement = max(scored, key=lambda pair: pair[0])
     best, decoded = WatermarkFinding(None, present=False, score=score, p_value=1.0, placement=placement), 0
     if key is None:
         return best, 0
-    for score, placement, payload_K in readings:
-        payload, agreement, words = _decode(payload_K, key)
+    for score, placement in scored:
+        payload, agreement, words = _decode(seen.read(placement, carriers.payload_waves()), key)
         decoded += words
         if payload is not None:
             return replace(best, score=score, placement=placement, payload=payload, agreement=agreement), decoded

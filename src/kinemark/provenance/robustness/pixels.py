@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinemark.provenance.grid import LUMA, Sampler, gaussian_matrix, resampled
-from kinemark.provenance.marks.geometry import Geometry
+from kinemark.provenance.marks.geometry import Geometry, homography
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,15 +216,6 @@ def warped(clip: Clip, matrix: NDArray[np.float64]) -> Clip:
     x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
     sample_at = Sampler((height, width), *Geometry(matrix).original(x, y))
     return clip.each(lambda frame: _by_channel(frame, sample_at))
-
-
-def homography(source_42: NDArray[np.float64], target_42: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The matrix [3, 3] that takes four points (x, y) to four others (direct linear transform)."""
-    rows, right = [], []
-    for (x, y), (u, v) in zip(source_42, target_42, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        right += [u, v]
-    return np.append(np.linalg.solve(np.array(rows), np.array(right)), 1.0).reshape(3, 3)
 
 
 def _blurred(frame_HWC: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
