@@ -118,7 +118,7 @@ def test_mirrored_and_turned_clips_are_read(turn, name):
     ("change", "words"),
     [
         (lambda f: f[:, 10:202, 50:242], "cropped or enlarged to 75%"),
-        (lambda f: np.pad(f, ((0, 0), (20, 20), (0, 0), (0, 0))), "with a border"),
+        (lambda f: np.pad(f, ((0, 0), (20, 20), (0, 0), (0, 0)), constant_values=160), "with a border"),
         (lambda f: f[:, :, :224], "cropped or enlarged"),
     ],
 )
