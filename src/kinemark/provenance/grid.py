@@ -88,12 +88,15 @@ def blurred(plane_HW: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     reach = len(tap) - 1
     for _ in range(2):
         # Along the rows, then turned over: after both the plane is upright again.
-        padded = np.pad(plane_HW.T, ((reach, reach), (0, 0)))
-        length = plane_HW.shape[1]
-        plane_HW = padded[reach : reach + length] * np.float32(tap[0])
+        columns, rows = plane_HW.shape
+        padded = np.zeros((rows + 2 * reach, columns), np.float32)
+        padded[reach : reach + rows] = plane_HW.T
+        plane_HW = padded[reach : reach + rows] * np.float32(tap[0])
+        pair = np.empty_like(plane_HW)
         for shift in range(1, reach + 1):
-            pair = padded[reach - shift : reach - shift + length] + padded[reach + shift : reach + shift + length]
-            plane_HW += pair * np.float32(tap[shift])
+            np.add(padded[reach - shift :][:rows], padded[reach + shift :][:rows], out=pair)
+            pair *= np.float32(tap[shift])
+            plane_HW += pair
     return plane_HW
 
 
