@@ -23,7 +23,7 @@ from kinemark import __version__
 from kinemark.errors import RequestError
 from kinemark.provenance.findings import FINGERPRINT_HINT
 from kinemark.provenance.marks.model_trace import LIMIT as TRACE_LIMIT
-from kinemark.provenance.marks.watermark import PRESENCE_LIMIT
+from kinemark.provenance.marks.watermark import PRESENCE_LIMIT, SEARCH_WORDS
 from kinemark.provenance.other_makers import UNREADABLE
 from kinemark.provenance.signing import certificates
 
@@ -45,7 +45,8 @@ NOT_TESTED: Final = (
 )
 ERROR_RATES: Final = {
     "credentials": "A signature that fits cannot be made without the key; removing it is easy.",
-    "watermark": "An unmarked clip passes for having an id once in 2^34 words that are read; a search reads up to 23.",
+    "watermark": "An unmarked clip passes for having an id once in 2^34 words that are read; "
+    f"a search reads up to {SEARCH_WORDS}.",
     "presence": f"An unmarked clip shows as much with a chance of {PRESENCE_LIMIT:g} a stage; anybody can add it.",
     "fingerprint": f"Likeness up to {FINGERPRINT_HINT} of 256 bits is shown; clips of the same prompt can be as alike.",
     "trace": f"A clip of other origin shows as much with a chance of {TRACE_LIMIT:g}; anybody can add it.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kinemark.provenance.grid import LUMA, resampled, spread
-from kinemark.provenance.marks.geometry import Geometry, homography
+from kinemark.provenance.marks.geometry import Geometry, homography, rectangle
 from kinemark.provenance.marks.spectrum import canonical_size
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def placements(frames_THWC: Frames) -> tuple[Geometry, ...]:
     rows, columns = canonical_size(*frames_THWC.shape[1:3])
     across, down = (_length(corner_42, pairs) for pairs in (((0, 1), (3, 2)), ((0, 3), (1, 2))))
     own = canonical_size(round(1000 * down), round(1000 * across))
-    return tuple(Geometry(homography(corner_42, _rectangle(*size))) for size in dict.fromkeys(((rows, columns), own)))
+    return tuple(Geometry(homography(corner_42, rectangle(*size))) for size in dict.fromkeys(((rows, columns), own)))
 
 
 def corners(frames_THWC: Frames) -> Values | None:
@@ -65,7 +65,7 @@ def corners(frames_THWC: Frames) -> Values | None:
     )
     x, y = corner_42.T
     area = 0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))
-    moved = np.abs(corner_42 - _rectangle(rows, columns)).max()
+    moved = np.abs(corner_42 - rectangle(rows, columns)).max()
     return corner_42 if area > _LEAST_AREA * rows * columns and moved > _NEAR else None
 
 
@@ -91,10 +91,6 @@ def _cross(side: Values, level: Values) -> tuple[float, float]:
     (a, b), (c, d) = side, level
     y = (c * b + d) / (1 - a * c)
     return float(a * y + b), float(y)
-
-
-def _rectangle(rows: int, columns: int) -> Values:
-    return np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [columns / 2, rows / 2]
 
 
 def _length(corner_42: Values, pairs: tuple[tuple[int, int], ...]) -> float:

@@ -97,6 +97,11 @@ class Geometry:
 IDENTITY: Final = Geometry(np.eye(3))
 
 
+def rectangle(height: float, width: float) -> Matrix:
+    """The corners (x, y) of a frame about its centre [4, 2], clockwise from the upper left."""
+    return np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [width / 2, height / 2]
+
+
 def homography(source_42: Matrix, target_42: Matrix) -> Matrix:
     """The matrix [3, 3] that takes four points (x, y) to four others (direct linear transform)."""
     rows, right = [], []
@@ -175,8 +180,7 @@ def refine_slanted(whitened_HW: NDArray[np.float32], geometry: Geometry) -> tupl
 def read_slanted(whitened_XHW: NDArray[np.float32], geometry: Geometry, waves: Waves) -> Spectrum:
     """Amplitudes at the waves [..., K] of pictures [..., H, W] that are first put back onto the original plane."""
     rows, columns = whitened_XHW.shape[-2:]
-    edge_x, edge_y = np.array([-1, 1, 1, -1]) * columns / 2, np.array([-1, -1, 1, 1]) * rows / 2
-    corner_x, corner_y = geometry.original(edge_x, edge_y)
+    corner_x, corner_y = geometry.original(*rectangle(rows, columns).T)
     x = np.arange(math.floor(corner_x.min()), math.ceil(corner_x.max()) + 1.0)
     y = np.arange(math.floor(corner_y.min()), math.ceil(corner_y.max()) + 1.0)
     if np.array_equal(geometry.matrix, np.eye(3)):
@@ -316,8 +320,8 @@ def _climb(
 
 def _near(one: Geometry, other: Geometry) -> bool:
     """Whether two geometries move no corner by more than a few units against each other."""
-    edge_x, edge_y = np.array([-1.0, 1, 1, -1]) * PERIOD / 2, np.array([-1.0, -1, 1, 1]) * PERIOD / 2
-    first, second = one.original(edge_x, edge_y), other.original(edge_x, edge_y)
+    x, y = rectangle(PERIOD, PERIOD).T
+    first, second = one.original(x, y), other.original(x, y)
     return bool(max(np.abs(first[0] - second[0]).max(), np.abs(first[1] - second[1]).max()) < 4.0)
 
 

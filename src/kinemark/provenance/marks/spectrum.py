@@ -65,7 +65,6 @@ def residuals(frames_THWC: Frames, parts: int) -> Array:
     total_Phw = np.zeros((min(parts, count), rows, columns), np.float32)
     weight = np.ones((rows, columns), np.float32)
     around = blurred(weight, _SMOOTH)
-    detail = power = np.zeros_like(weight)
     for index, frame_HWC in enumerate(frames_THWC):
         luma = resampled(frame_HWC @ LUMA, rows, columns)
         for _ in range(1 if index else _FIRST_PASSES):

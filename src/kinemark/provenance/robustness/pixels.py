@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinemark.provenance.grid import LUMA, Sampler, gaussian_matrix, resampled
-from kinemark.provenance.marks.geometry import Geometry, homography
+from kinemark.provenance.marks.geometry import Geometry, homography, rectangle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,7 +135,7 @@ def perspective(part: float) -> Callable[[Clip, Generator], Clip]:
 
     def slanted(clip: Clip, rng: Generator) -> Clip:
         height, width = clip.frames.shape[1:3]
-        corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [width / 2, height / 2]
+        corner = rectangle(height, width)
         return warped(clip, homography(corner, corner + rng.uniform(-part, part, (4, 2)) * [width, height]))
 
     return slanted
@@ -183,7 +183,7 @@ def recapture(clip: Clip, rng: Generator) -> Clip:
     """
     height, width = clip.frames.shape[1:3]
     fill = rng.uniform(0.88, 1.0)
-    corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [width / 2, height / 2]
+    corner = rectangle(height, width)
     moved = corner * fill + rng.uniform(-0.02, 0.02, (4, 2)) * [width, height]
     shot = warped(clip, homography(moved, corner))
     sigma = float(rng.uniform(0.5, 0.9) * np.sqrt(height * width) / 256)
