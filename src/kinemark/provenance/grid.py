@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ GRID = 256
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """BT.709 weights of R, G, B."""
+
+_BLOCK: Final = 16
+"""Rows that are blurred at a time."""
 
 
 @lru_cache(maxsize=16)
@@ -80,24 +83,31 @@ def gaussian_matrix(length: int, sigma: float) -> NDArray[np.float32]:
 def blurred(plane_HW: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """A plane under a narrow Gaussian of `sigma` pixels, cut off at 3 sigma; 0 outside the plane.
 
-    A sum of shifted copies: for a narrow one half the time of two products with `gaussian_matrix`.
+    Block by block of a few rows, since far from the diagonal `gaussian_matrix` is 0: a fifth of
+    the time of its product.
     """
-    offset = np.arange(round(3 * sigma) + 1)
-    tap = np.exp(-0.5 * (offset / sigma) ** 2)
-    tap /= tap[0] + 2 * tap[1:].sum()
-    reach = len(tap) - 1
+    band = _band(sigma)
+    reach = (band.shape[1] - _BLOCK) // 2
     for _ in range(2):
         # Along the rows, then turned over: after both the plane is upright again.
-        columns, rows = plane_HW.shape
-        padded = np.zeros((rows + 2 * reach, columns), np.float32)
-        padded[reach : reach + rows] = plane_HW.T
-        plane_HW = padded[reach : reach + rows] * np.float32(tap[0])
-        pair = np.empty_like(plane_HW)
-        for shift in range(1, reach + 1):
-            np.add(padded[reach - shift :][:rows], padded[reach + shift :][:rows], out=pair)
-            pair *= np.float32(tap[shift])
-            plane_HW += pair
+        rows, columns = plane_HW.shape
+        blocks = -(-rows // _BLOCK)
+        padded = np.zeros((blocks * _BLOCK + 2 * reach, columns), np.float32)
+        padded[reach : reach + rows] = plane_HW
+        turned = np.empty((columns, blocks * _BLOCK), np.float32)
+        window_BNC = np.lib.stride_tricks.sliding_window_view(padded, (band.shape[1], columns))[::_BLOCK, 0]
+        np.matmul(window_BNC.swapaxes(1, 2), band.T, out=turned.reshape(columns, blocks, _BLOCK).swapaxes(0, 1))
+        plane_HW = turned[:, :rows]
     return plane_HW
+
+
+@lru_cache(maxsize=4)
+def _band(sigma: float) -> NDArray[np.float32]:
+    """What blurs a block of rows: weights [16, 16 + 2 x 3 sigma] of the rows around it; rows sum to 1."""
+    reach = round(3 * sigma)
+    away = np.arange(_BLOCK + 2 * reach) - np.arange(_BLOCK)[:, None] - reach
+    weight = np.where(np.abs(away) <= reach, np.exp(-0.5 * (away / sigma) ** 2), 0.0)
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True), np.float32)
 
 
 @lru_cache(maxsize=16)

@@ -7,7 +7,7 @@ from provenance_clips import ball, sunset
 from kinemark.provenance.grid import LUMA
 from kinemark.provenance.marks import carriers, geometry, watermark
 from kinemark.provenance.marks.geometry import Geometry
-from kinemark.provenance.marks.spectrum import picture, residuals, whiten
+from kinemark.provenance.marks.spectrum import picture, planes, whiten
 
 KEY = bytes(32)
 SLANTED = Geometry(np.array([[0.98, 0.06, 5.0], [-0.04, 1.02, -3.0], [1e-4, -2e-4, 1.0]]))
@@ -79,12 +79,12 @@ def test_undo_of_nothing_changes_nothing():
 def test_the_pilot_scores_high_on_a_marked_clip_only():
     frames = sunset(frames=3)
     for clip, low, high in ((watermark.embed(frames, 5, KEY), 8, 99), (frames, -5, 5)):
-        spectrum = whiten(residuals(clip, 1)[0])
+        spectrum = whiten(planes(clip, 1).residual_Phw[0])
         assert low < geometry.pilot_score(geometry.read(spectrum, geometry.IDENTITY, carriers.pilot_waves())) < high
 
 
 def test_both_ways_of_reading_agree():
-    residual = residuals(watermark.embed(sunset(frames=3), 5, KEY), 1)[0]
+    residual = planes(watermark.embed(sunset(frames=3), 5, KEY), 1).residual_Phw[0]
     spectrum = whiten(residual)
     whitened = picture(spectrum, residual.shape)
     moved = Geometry(np.array([[0.99, 0.02, 3.0], [-0.02, 0.99, 1.0], [0, 0, 1.0]]))
@@ -96,7 +96,7 @@ def test_both_ways_of_reading_agree():
 
 
 def test_refining_climbs_back_to_the_truth():
-    residual = residuals(watermark.embed(sunset(frames=5), 5, KEY), 1)[0]
+    residual = planes(watermark.embed(sunset(frames=5), 5, KEY), 1).residual_Phw[0]
     spectrum = whiten(residual)
     start = Geometry(np.array([[1.006, 0.005, 0.9], [-0.005, 1.0, -0.8], [0, 0, 1.0]]))
     before = geometry.pilot_score(geometry.read(spectrum, start, carriers.pilot_waves()))

@@ -6,7 +6,7 @@ from provenance_clips import ball, sunset, texture
 
 from kinemark.provenance.marks import carriers
 from kinemark.provenance.marks.geometry import _rotation
-from kinemark.provenance.marks.spectrum import KEPT, OVERSAMPLING, canonical_size, residuals, sample, whiten
+from kinemark.provenance.marks.spectrum import KEPT, OVERSAMPLING, canonical_size, planes, sample, whiten
 
 
 @given(st.integers(64, 4096), st.integers(64, 4096))
@@ -20,21 +20,24 @@ def test_the_canonical_plane_keeps_area_and_aspect(height, width):
 
 def test_parts_add_up_to_the_whole():
     clip = texture(frames=20)
-    parts, whole = residuals(clip, 16), residuals(clip, 1)
+    parts, whole = planes(clip, 16).residual_Phw, planes(clip, 1).residual_Phw
     assert parts.shape == (16, 256, 256)
     assert np.allclose(parts.sum(axis=0), whole[0], atol=1e-3)
-    assert len(residuals(clip[:3], 16)) == 3
+    assert len(planes(clip[:3], 16).residual_Phw) == 3
 
 
 def test_brightness_and_contrast_leave_the_residual_alone():
     clip = texture(frames=2)
     dimmed = (clip * 0.7 + 30).round().astype(np.uint8)
-    one, other = residuals(clip, 1).ravel(), residuals(dimmed, 1).ravel()
+    one, other = planes(clip, 1).residual_Phw.ravel(), planes(dimmed, 1).residual_Phw.ravel()
     assert np.corrcoef(one, other)[0, 1] > 0.95
 
 
 def test_size_does_not_matter():
-    small, large = residuals(sunset(2), 1), residuals(np.repeat(np.repeat(sunset(2), 2, axis=1), 2, axis=2), 1)
+    small, large = (
+        planes(sunset(2), 1).residual_Phw,
+        planes(np.repeat(np.repeat(sunset(2), 2, axis=1), 2, axis=2), 1).residual_Phw,
+    )
     assert small.shape == large.shape
     assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.99
 
@@ -65,11 +68,11 @@ def test_sampling_is_exact_at_whole_waves_and_follows_a_turn():
 
 
 def test_whitening_makes_every_part_of_the_band_alike():
-    size = np.abs(whiten(residuals(ball(frames=3), 1)[0]))
+    size = np.abs(whiten(planes(ball(frames=3), 1).residual_Phw[0]))
     middle = KEPT // 2
     rings = [size[middle + r * OVERSAMPLING, middle - 80 : middle + 80].mean() for r in (14, 24, 34)]
     assert max(rings) / min(rings) < 1.5
 
 
 def test_a_flat_picture_gives_no_energy():
-    assert np.isfinite(whiten(residuals(np.full((2, 64, 64, 3), 128, np.uint8), 1)[0])).all()
+    assert np.isfinite(whiten(planes(np.full((2, 64, 64, 3), 128, np.uint8), 1).residual_Phw[0])).all()

@@ -13,18 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kinemark.provenance.grid import LUMA, resampled, spread
 from kinemark.provenance.marks.geometry import Geometry, homography, rectangle
 from kinemark.provenance.marks.spectrum import canonical_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kinemark.data.video import Frames
-
+    Array = NDArray[np.float32]
     Values = NDArray[np.float64]
 
-_FRAMES: Final = 8
 _STEP, _MOST_DARK = 8.0, 32.0
 """A pixel belongs to the picture if it is 8 steps above what is dark at the border, which is 32 at the most."""
 _MIDDLE: Final = 0.85
@@ -35,27 +32,28 @@ _LEAST_AREA: Final = 0.25
 _ROUNDS: Final = 12
 
 
-def placements(frames_THWC: Frames) -> tuple[Geometry, ...]:
+def placements(luma_hw: Array) -> tuple[Geometry, ...]:
     """Where a picture within a dark frame lies on its original: with the frame's aspect, and with its own.
 
     Empty where no four straight edges are seen, or where they are the frame's own.
+
+    Args:
+        luma_hw: the mean luma of a clip on the canonical plane, in 8-bit steps.
     """
-    corner_42 = corners(frames_THWC)
+    corner_42 = corners(luma_hw)
     if corner_42 is None:
         return ()
-    rows, columns = canonical_size(*frames_THWC.shape[1:3])
+    rows, columns = luma_hw.shape
     across, down = (_length(corner_42, pairs) for pairs in (((0, 1), (3, 2)), ((0, 3), (1, 2))))
     own = canonical_size(round(1000 * down), round(1000 * across))
     return tuple(Geometry(homography(corner_42, rectangle(*size))) for size in dict.fromkeys(((rows, columns), own)))
 
 
-def corners(frames_THWC: Frames) -> Values | None:
+def corners(luma_hw: Array) -> Values | None:
     """The corners (x, y) of the picture [4, 2], clockwise from the upper left; None where no frame is seen."""
-    rows, columns = canonical_size(*frames_THWC.shape[1:3])
-    chosen = spread(0, len(frames_THWC), _FRAMES)
-    luma = np.mean([resampled(frames_THWC[index] @ LUMA, rows, columns) for index in chosen], axis=0)
-    border = np.concatenate([luma[0], luma[-1], luma[:, 0], luma[:, -1]])
-    bright = luma > min(float(np.percentile(border, 25)), _MOST_DARK) + _STEP
+    rows, columns = luma_hw.shape
+    border = np.concatenate([luma_hw[0], luma_hw[-1], luma_hw[:, 0], luma_hw[:, -1]])
+    bright = luma_hw > min(float(np.percentile(border, 25)), _MOST_DARK) + _STEP
     left, right, top, bottom = (_edge(lit) for lit in (bright, bright[:, ::-1], bright.T, bright.T[:, ::-1]))
     if left is None or right is None or top is None or bottom is None:
         return None

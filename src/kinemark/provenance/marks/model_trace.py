@@ -19,7 +19,7 @@ import numpy as np
 from kinemark import trace
 from kinemark.provenance.marks.carriers import PERIOD, Waves
 from kinemark.provenance.marks.geometry import quarters_and_mirrors
-from kinemark.provenance.marks.spectrum import residuals, sample, whiten
+from kinemark.provenance.marks.spectrum import planes, sample, whiten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class TraceFinding:
 
 def find(frames_THWC: Frames) -> TraceFinding:
     """Look for the trace in frames (or one picture) of at least 64 x 64 pixels."""
-    return score_of(whiten(residuals(frames_THWC, 1)[0]))
+    return score_of(whiten(planes(frames_THWC, 1).residual_Phw[0]))
 
 
 def score_of(spectrum_FF: Spectrum) -> TraceFinding:

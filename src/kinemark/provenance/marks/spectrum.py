@@ -11,7 +11,7 @@ F = 512 of them kept around the constant.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -52,10 +52,18 @@ def canonical_size(height: int, width: int) -> tuple[int, int]:
     return round(PERIOD / math.sqrt(aspect)), round(PERIOD * math.sqrt(aspect))
 
 
-def residuals(frames_THWC: Frames, parts: int) -> Array:
-    """The evened-out residual of the luma on the canonical plane, summed over each of the parts of a clip [P, h, w].
+class Planes(NamedTuple):
+    """A clip on the canonical plane: the evened-out residual of its parts [P, h, w], and its mean luma [h, w]."""
 
-    The parts follow one another in time and are equally long, as far as possible; there are no more than frames.
+    residual_Phw: Array
+    luma_hw: Array
+
+
+def planes(frames_THWC: Frames, parts: int) -> Planes:
+    """What detectors see of a clip: its luma on the canonical plane, and what is left without the picture.
+
+    The parts follow one another in time and are equally long, as far as possible; there are no more than frames. The
+    residual is summed over each.
     What is smooth and what is an edge depend on each other: the weights edge^2 / (edge^2 + detail^2) are found by
     iteration, and carried on from frame to frame, since most of a picture stays where it was.
     """
@@ -63,10 +71,12 @@ def residuals(frames_THWC: Frames, parts: int) -> Array:
     rows, columns = canonical_size(height, width)
     count = len(frames_THWC)
     total_Phw = np.zeros((min(parts, count), rows, columns), np.float32)
+    mean_hw = np.zeros((rows, columns), np.float32)
     weight = np.ones((rows, columns), np.float32)
     around = blurred(weight, _SMOOTH)
     for index, frame_HWC in enumerate(frames_THWC):
         luma = resampled(frame_HWC @ LUMA, rows, columns)
+        mean_hw += luma / count
         for _ in range(1 if index else _FIRST_PASSES):
             detail = luma - blurred(weight * luma, _SMOOTH) / around
             power = np.square(detail)
@@ -75,7 +85,7 @@ def residuals(frames_THWC: Frames, parts: int) -> Array:
             around = blurred(weight, _SMOOTH)
         contrast = np.sqrt(blurred(weight * power, _SMOOTH) / around)
         total_Phw[index * len(total_Phw) // count] += weight * detail / (contrast + np.float32(_CONTRAST_FLOOR))
-    return total_Phw
+    return Planes(total_Phw, mean_hw)
 
 
 def whiten(residual_hw: Array) -> Spectrum:
@@ -84,9 +94,11 @@ def whiten(residual_hw: Array) -> Spectrum:
     Index F / 2 is the constant; four samples are one step of a wave vector.
     """
     rows, columns = residual_hw.shape
-    # Axis by axis, so that the rows that are only padding and the columns that are not kept are never transformed.
-    spectrum = np.fft.fft(np.fft.fft(residual_hw, PADDED, axis=1)[:, _INDEX], PADDED, axis=0)[_INDEX]
-    spectrum = spectrum * _turn((rows, columns))
+    # Axis by axis, so that the rows that are only padding and the columns that are not kept are never transformed; of
+    # a real picture the other half is the same, mirrored.
+    half = np.fft.fft(np.fft.rfft(residual_hw, PADDED, axis=1)[:, : KEPT // 2 + 1], PADDED, axis=0)
+    half = half[np.arange(-KEPT // 2, KEPT // 2 + 1)]
+    spectrum = np.concatenate([half[:0:-1, :0:-1].conj(), half[:-1, :-1]], axis=1) * _turn((rows, columns))
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     blur = gaussian_matrix(KEPT, _NEIGHBOURS)
     size = np.sqrt(power)

@@ -29,7 +29,7 @@ from kinemark.provenance.grid import LUMA, area_matrix, linear_matrix
 from kinemark.provenance.marks import carriers, framing, geometry
 from kinemark.provenance.marks.carriers import BAND, CHECK_BITS, CODED_BITS, ID_BITS, PERIOD, SALT_BITS
 from kinemark.provenance.marks.geometry import Geometry
-from kinemark.provenance.marks.spectrum import picture, residuals, whiten
+from kinemark.provenance.marks.spectrum import picture, planes, whiten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +132,7 @@ def detect(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
         RequestError: the frames are not uint8 [T, H, W, 3] of at least 64 x 64 pixels.
     """
     seen = _Seen.of(frames_THWC)
-    scored = _scored(seen, [*geometry.orientations(), *_framed(frames_THWC)])
+    scored = _scored(seen, [*geometry.orientations(), *seen.framed])
     best, words = _best(scored, seen, key)
     p_value = min(1.0, len(scored) * 0.5 * math.erfc(best.score / math.sqrt(2)))
     return _concluded(best, seen, key, p_value=p_value, words=words)
@@ -147,7 +147,7 @@ def search(frames_THWC: Frames, key: bytes | None) -> WatermarkFinding:
         RequestError: as `detect`.
     """
     seen = _Seen.of(frames_THWC)
-    framed = sorted(_scored(seen, _framed(frames_THWC)), key=lambda pair: -pair[0])
+    framed = sorted(_scored(seen, seen.framed), key=lambda pair: -pair[0])
     ranked = geometry.search(seen.spectrum, keep=_GEOMETRIES)
     starts = [*framed[:_FRAMED], *ranked[:_SLANTED]]
     slanted = [geometry.refine_slanted(seen.picture, placement) for _, placement in starts]
@@ -219,8 +219,16 @@ def _strength(luma_THW: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """A clip as the detector sees it: the residual of its parts [P, h, w], the spectrum of their sum, its frames."""
+    """A clip as the detector sees it.
 
+    Attributes:
+        luma_hw: mean luma [h, w].
+        residual_Phw: what is left of its parts without the picture [P, h, w].
+        spectrum: of the sum of the parts.
+        frames: how many it has.
+    """
+
+    luma_hw: Array
     residual_Phw: Array
     spectrum: Spectrum
     frames: int
@@ -228,25 +236,25 @@ class _Seen:
     @classmethod
     def of(cls, frames_THWC: Frames) -> _Seen:
         _require_frames(frames_THWC)
-        residual_Phw = residuals(frames_THWC, _PARTS)
-        return cls(residual_Phw, whiten(residual_Phw.sum(axis=0)), len(frames_THWC))
+        residual_Phw, luma_hw = planes(frames_THWC, _PARTS)
+        return cls(luma_hw, residual_Phw, whiten(residual_Phw.sum(axis=0)), len(frames_THWC))
 
     @cached_property
     def picture(self) -> Array:
         """The whitened picture [h, w]."""
         return picture(self.spectrum, self.residual_Phw.shape[1:])
 
+    @cached_property
+    def framed(self) -> list[Geometry]:
+        """The picture within a dark frame, if there is one, in all orientations."""
+        within = framing.placements(self.luma_hw)
+        return [Geometry(turned.matrix @ straight.matrix) for straight in within for turned in geometry.orientations()]
+
     def read(self, placement: Geometry, waves: Waves) -> Spectrum:
         """Amplitudes at the waves [K]: off the spectrum, or off the picture where it has to be straightened first."""
         if placement.is_affine:
             return geometry.read(self.spectrum, placement, waves)
         return geometry.read_slanted(self.picture, placement, waves)
-
-
-def _framed(frames_THWC: Frames) -> list[Geometry]:
-    """The picture within a dark frame, if there is one, in all orientations."""
-    within = framing.placements(frames_THWC)
-    return [Geometry(turned.matrix @ straight.matrix) for straight in within for turned in geometry.orientations()]
 
 
 def _scored(seen: _Seen, placements: Sequence[Geometry]) -> list[tuple[float, Geometry]]:
