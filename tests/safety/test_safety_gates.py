@@ -6,7 +6,7 @@ import pytest
 from kinemark.errors import RefusedError
 from kinemark.safety.decision import REQUIRED_GATES, Decision, digest_frames
 from kinemark.safety.gates import closed_world, judge_output, judge_prompt, refusal, require_allowed
-from kinemark.safety.policy import load_policy
+from kinemark.safety.policy.file import load_policy
 
 POLICY = load_policy()
 BAD = "a beheaded soldier"

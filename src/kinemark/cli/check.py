@@ -22,7 +22,7 @@ def check(
     """
     from kinemark.safety.decision import Decision
     from kinemark.safety.gates import judge_prompt
-    from kinemark.safety.policy import SHIPPED, load_policy
+    from kinemark.safety.policy.file import SHIPPED, load_policy
 
     if not prompt.strip():
         raise RequestError("the prompt is empty; write what should be checked")

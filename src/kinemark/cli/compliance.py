@@ -64,7 +64,7 @@ def _make(profiles: str, folder: Path) -> Evidence:
     from kinemark.provenance.release import ReleaseFacts, release
     from kinemark.provenance.signing.keys import require_keys
     from kinemark.safety.gates import closed_world, judge_output, judge_prompt
-    from kinemark.safety.policy import load_policy
+    from kinemark.safety.policy.file import load_policy
     from kinemark.settings import load_settings
     from kinemark.timeline import SPARK_FPS
 

@@ -25,7 +25,7 @@ def info(json: Json = False) -> None:
 def _facts() -> dict[str, Any]:
     import kinemark
     from kinemark.model.load import KNOWN
-    from kinemark.safety.policy import load_policy
+    from kinemark.safety.policy.file import load_policy
     from kinemark.settings import load_settings
     from kinemark.worlds.spec import ATTRIBUTES
 

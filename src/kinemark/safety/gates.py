@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Final
 
 from kinemark.errors import RefusedError
 from kinemark.safety.decision import Decision, Judgement, Stage, digest_frames
-from kinemark.safety.decode import judge_decode
-from kinemark.safety.flash import judge_flash
-from kinemark.safety.prompts import judge_text
+from kinemark.safety.frames.decode import judge_decode
+from kinemark.safety.frames.flash import judge_flash
+from kinemark.safety.prompt.judge import judge_text
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kinemark.safety.policy import Policy
+    from kinemark.safety.policy.file import Policy
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from kinemark.safety.minors import CATEGORY, RULE, judge_minors
-from kinemark.safety.normalise import views
-from kinemark.safety.policy import load_policy
-from kinemark.safety.prompts import judge_text
+from kinemark.safety.policy.file import load_policy
+from kinemark.safety.prompt.judge import judge_text
+from kinemark.safety.prompt.minors import CATEGORY, RULE, judge_minors
+from kinemark.safety.prompt.normalise import views
 
 MINORS = ["child", "kids", "toddler", "schoolgirl", "teenager", "boy", "little girl", "12 year old", "aged 15", "16yo",
           "seventeen years old", "underage", "high school student", "young daughter"]  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemark.safety.normalise import views
+from kinemark.safety.prompt.normalise import views
 
 
 def words(text: str) -> set[str]:

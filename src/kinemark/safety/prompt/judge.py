@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kinemark.safety.decision import Judgement
-from kinemark.safety.minors import judge_minors
-from kinemark.safety.normalise import views
-from kinemark.safety.phrases import compiled, mark_digests
+from kinemark.safety.policy.phrases import compiled, mark_digests
+from kinemark.safety.prompt.minors import judge_minors
+from kinemark.safety.prompt.normalise import views
 
 if TYPE_CHECKING:
-    from kinemark.safety.policy import Matcher, Policy
+    from kinemark.safety.policy.file import Matcher, Policy
 
 GATE: Final = "prompt"
 #: The rule of a prompt that no rule speaks against.

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from kinemark.safety.decision import Judgement
-from kinemark.safety.phrases import compile_phrases
+from kinemark.safety.policy.phrases import compile_phrases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

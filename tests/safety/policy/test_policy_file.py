@@ -5,8 +5,8 @@ import re
 import pytest
 
 from kinemark.errors import RequestError
-from kinemark.safety.phrases import word_digest
-from kinemark.safety.policy import SHIPPED, Policy, load_policy
+from kinemark.safety.policy.file import SHIPPED, Policy, load_policy
+from kinemark.safety.policy.phrases import word_digest
 
 SMALL = """
 version = "0.1"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinemark.safety.phrases import PhraseError, compile_phrases, mark_digests, word_digest
+from kinemark.safety.policy.phrases import PhraseError, compile_phrases, mark_digests, word_digest
 
 VOCABULARY = {"pet": ["cat|cats", "guinea pig*"], "big": ["very? large"]}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemark.safety.decode import judge_decode
+from kinemark.safety.frames.decode import judge_decode
 
 RNG = np.random.default_rng(0)
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kinemark.errors import RequestError
 from kinemark.safety.decision import ACTIONS, Action
-from kinemark.safety.phrases import PhraseError, expression
+from kinemark.safety.policy.phrases import PhraseError, expression
 
 SHIPPED: Final = Path(__file__).with_name("policy.toml")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kinemark.safety.policy import load_policy
-from kinemark.safety.prompts import judge_text
+from kinemark.safety.policy.file import load_policy
+from kinemark.safety.prompt.judge import judge_text
 
 POLICY = load_policy()
 EXAMPLES = [(category.id, text) for category in POLICY.categories for text in category.examples]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemark.safety.flash import general_changes, judge_flash
+from kinemark.safety.frames.flash import general_changes, judge_flash
 
 HEIGHT, WIDTH = 96, 128
 

@@ -1,0 +1,1 @@
+"""Looking at frames: whether they are a picture, whether they flash."""
