@@ -31,7 +31,7 @@ from kinemark.provenance.release import Released, ReleaseFacts, release
 from kinemark.provenance.signing.given import GivenSpan, given_spans
 from kinemark.safety.decision import Judgement
 from kinemark.safety.gates import closed_world, judge_output, judge_prompt, refusal, require_allowed
-from kinemark.safety.policy.file import load_policy
+from kinemark.safety.policy.store import policy_in_force
 from kinemark.sampling.coarse import count_steps, experts_of, stream_coarse_first
 from kinemark.sampling.conditions import Conditions, draw_noise
 from kinemark.sampling.flow import clean_from_velocity, per_slot
@@ -166,7 +166,7 @@ def generate(
     _check_timeline(timeline)
     sampler, guidance, seed = _sampler(steps), _guidance(guidance), _seed(seed)
     texts = [span.text for span in timeline.prompts]
-    policy = load_policy()
+    policy = policy_in_force(load_settings())
     judgements = judge_prompt(texts, policy)
     require_allowed(judgements, policy)
 

@@ -26,6 +26,11 @@ class Settings:
         return self.home / "keys"
 
     @property
+    def policy_dir(self) -> Path:
+        """The policy in force where it is not the one that ships, what is proposed, and every version that was."""
+        return self.home / "policy"
+
+    @property
     def ledger_path(self) -> Path:
         """The append-only ledger, an SQLite file."""
         return self.home / "ledger.sqlite"

@@ -7,7 +7,20 @@ from typing import Annotated, Final
 import typer
 
 from kinemark import __version__
-from kinemark.cli import check, compliance, evaluate, generate, info, keys, ledger, robustness, train, trust, verify
+from kinemark.cli import (
+    check,
+    compliance,
+    evaluate,
+    generate,
+    info,
+    keys,
+    ledger,
+    policy,
+    robustness,
+    train,
+    trust,
+    verify,
+)
 from kinemark.cli.output import plain_app
 
 app: Final = plain_app(
@@ -38,6 +51,7 @@ app.command(name="train")(train.train)
 app.command(name="robustness")(robustness.robustness)
 app.command(name="compliance")(compliance.compliance)
 app.command(name="info")(info.info)
+app.add_typer(policy.app, name="policy")
 app.add_typer(keys.app, name="keys")
 app.add_typer(trust.app, name="trust")
 app.add_typer(ledger.app, name="ledger")

@@ -64,12 +64,12 @@ def _make(profiles: str, folder: Path) -> Evidence:
     from kinemark.provenance.release import ReleaseFacts, release
     from kinemark.provenance.signing.keys import require_keys
     from kinemark.safety.gates import closed_world, judge_output, judge_prompt
-    from kinemark.safety.policy.file import load_policy
+    from kinemark.safety.policy.store import policy_in_force
     from kinemark.settings import load_settings
     from kinemark.timeline import SPARK_FPS
 
-    prompt, policy = "a quiet scene for a check", load_policy()
     settings = replace(load_settings(), profiles=profiles)
+    prompt, policy = "a quiet scene for a check", policy_in_force(settings)
     frames = rendered(random.Random(1), round(SECONDS * SPARK_FPS), (256, 384))
     decision = judge_output(frames, SPARK_FPS, judge_prompt(prompt, policy), policy, content=closed_world)
     facts = ReleaseFacts(SPARK_FPS, "worlds", "0" * 64, prompt)

@@ -25,15 +25,16 @@ def info(json: Json = False) -> None:
 def _facts() -> dict[str, Any]:
     import kinemark
     from kinemark.model.load import KNOWN
-    from kinemark.safety.policy.file import load_policy
+    from kinemark.safety.policy.store import policy_in_force
     from kinemark.settings import load_settings
     from kinemark.worlds.spec import ATTRIBUTES
 
-    policy = load_policy()
+    settings = load_settings()
+    policy = policy_in_force(settings)
     return {
         "version": kinemark.__version__,
         "models": list(KNOWN),
         "spark": {a.name: list(a.values) for a in ATTRIBUTES if not a.name.startswith("second_")},
         "policy": {"version": policy.version, "date": policy.date, "digest": policy.digest},
-        "home": str(load_settings().home),
+        "home": str(settings.home),
     }

@@ -3,41 +3,15 @@
 import re
 
 import pytest
+from policies import SMALL, written
 
 from kinemark.errors import RequestError
 from kinemark.safety.policy.file import SHIPPED, Policy, load_policy
 from kinemark.safety.policy.phrases import word_digest
 
-SMALL = """
-version = "0.1"
-date = "2026-01-01"
-appeal = "write to us"
-
-[vocabularies]
-vessel = ["boat|ship"]
-
-[[categories]]
-id = "naval"
-title = "Vessels"
-definition = "Boats."
-reason = "No boats here."
-severity = "low"
-action = "refuse"
-
-[[categories.rules]]
-id = "naval-1"
-phrases = ["red <vessel>"]
-"""
-
-
-def write(tmp_path, text):
-    path = tmp_path / "policy.toml"
-    path.write_text(text)
-    return path
-
 
 def test_a_small_policy_is_read(tmp_path):
-    policy = load_policy(write(tmp_path, SMALL))
+    policy = load_policy(written(tmp_path, SMALL))
     assert policy.version == "0.1"
     assert re.fullmatch("[0-9a-f]{64}", policy.digest)
     assert [matcher.rule.id for matcher in policy.matchers] == ["naval-1"]
@@ -45,8 +19,8 @@ def test_a_small_policy_is_read(tmp_path):
 
 
 def test_every_byte_counts_in_the_digest(tmp_path):
-    first = load_policy(write(tmp_path, SMALL)).digest
-    assert load_policy(write(tmp_path, SMALL + "# a note\n")).digest != first
+    first = load_policy(written(tmp_path, SMALL)).digest
+    assert load_policy(written(tmp_path, SMALL + "# a note\n")).digest != first
 
 
 @pytest.mark.parametrize(
@@ -66,13 +40,13 @@ def test_every_byte_counts_in_the_digest(tmp_path):
 def test_an_error_is_named_with_its_place(tmp_path, change, complaint):
     assert change[0] in SMALL
     with pytest.raises(RequestError, match=f"(?s){complaint}"):
-        load_policy(write(tmp_path, SMALL.replace(*change)))
+        load_policy(written(tmp_path, SMALL.replace(*change)))
 
 
 def test_ids_are_unique(tmp_path):
     category = SMALL[SMALL.index("[[categories]]") :]
     with pytest.raises(RequestError, match="category ids must be unique; repeated: naval"):
-        load_policy(write(tmp_path, SMALL + category))
+        load_policy(written(tmp_path, SMALL + category))
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
@@ -82,7 +56,7 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path):
 
 def test_an_unknown_category_is_named_with_the_known_ones(tmp_path):
     with pytest.raises(RequestError, match=r"'aerial'; it has naval"):
-        load_policy(write(tmp_path, SMALL)).category("aerial")
+        load_policy(written(tmp_path, SMALL)).category("aerial")
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +87,8 @@ def test_the_shipped_policy_covers_what_it_must(shipped):
 def test_every_category_has_both_sides_of_its_line(shipped):
     for category in shipped.categories:
         assert len(category.near_misses) >= 3, category.id
-        # No prompt about minors is written down (tests/safety/test_safety_minors.py composes its own), and flashes are
-        # found in frames.
-        assert category.examples or category.id in {"minors", "photosensitive"}, category.id
+        # No prompt about minors is written down: tests/safety/prompt/test_prompt_minors.py composes its own.
+        assert category.examples or category.id == "minors", category.id
 
 
 def test_a_refusal_says_something_a_person_can_use(shipped):
