@@ -31,6 +31,11 @@ class Settings:
         return self.home / "policy"
 
     @property
+    def desk_path(self) -> Path:
+        """Appeals, reports, takedowns and incidents, an SQLite file."""
+        return self.home / "desk.sqlite"
+
+    @property
     def ledger_path(self) -> Path:
         """The append-only ledger, an SQLite file."""
         return self.home / "ledger.sqlite"
