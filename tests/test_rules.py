@@ -29,7 +29,7 @@ ALLOWED = {
     "sampling": {"errors", "timeline", "model"},
     "safety": {"errors", "settings"},
     "provenance": {"errors", "settings", "safety", "data", "trace"},
-    "training": {"errors", "settings", "timeline", "trace", "model", "sampling", "worlds", "data"},
+    "training": {"errors", "settings", "timeline", "trace", "model", "sampling", "worlds", "data", "safety"},
     "generate": {"errors", "settings", "timeline", "model", "sampling", "safety", "provenance", "data"},
 }
 #: Nothing imports these but themselves.

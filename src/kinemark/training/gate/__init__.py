@@ -1,0 +1,1 @@
+"""How the prompt gate's reader is made: its prompts, its encoder, its fitting."""
