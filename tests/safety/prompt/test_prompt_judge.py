@@ -6,7 +6,11 @@ from kinemark.safety.policy.file import load_policy
 from kinemark.safety.prompt.judge import judge_text
 
 POLICY = load_policy()
-EXAMPLES = [(category.id, text) for category in POLICY.categories for text in category.examples]
+#: Flashes are judged on the frames; a prompt that asks for them is made, and the person is told.
+LABELLED = "photosensitive"
+EXAMPLES = [
+    (category.id, text) for category in POLICY.categories for text in category.examples if category.id != LABELLED
+]
 NEAR_MISSES = [text for category in POLICY.categories for text in category.near_misses]
 
 
@@ -17,6 +21,12 @@ def test_examples_are_refused_with_a_rule_a_reason_and_an_appeal(category, text)
     assert judgement.category
     assert judgement.reason
     assert judgement.appeal
+
+
+@pytest.mark.parametrize("text", POLICY.category(LABELLED).examples)
+def test_a_prompt_that_asks_for_flashes_is_made_with_a_word_about_them(text):
+    judgement = judge_text(text, POLICY)
+    assert (judgement.action, judgement.category, judgement.appeal) == ("label", LABELLED, "")
 
 
 def test_most_examples_are_refused_by_their_own_category():
