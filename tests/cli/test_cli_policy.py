@@ -3,13 +3,15 @@ import json
 import pytest
 
 from command_line import run
-from kinemark.safety.policy.file import SHIPPED
+from kinemark.safety.policy.file import SHIPPED, load_policy
+
+VERSION = load_policy().version
 
 
 @pytest.fixture
 def tighter(tmp_path):
     path = tmp_path / "mine.toml"
-    text = SHIPPED.read_text().replace('version = "1.0.0"', 'version = "1.1.0"')
+    text = SHIPPED.read_text().replace(f'version = "{VERSION}"', 'version = "9.1.0"')
     path.write_text(text.replace('"strobe|', '"laser show", "strobe|'))
     return path
 
@@ -27,7 +29,7 @@ def test_show_lists_categories_and_tells_one_in_full(capsys, tmp_path):
     assert "Source: WCAG" in out
     assert "Appeal: Say what you meant" in out
     _, out, _ = run(capsys, "policy", "show", "--json")
-    assert json.loads(out)["version"] == "1.0.0"
+    assert json.loads(out)["version"] == VERSION
     run(capsys, "policy", "show", "-o", tmp_path / "copy.toml")
     assert (tmp_path / "copy.toml").read_bytes() == SHIPPED.read_bytes()
 
@@ -47,17 +49,17 @@ def test_a_policy_goes_from_a_file_into_force_and_judges(capsys, tighter):
     assert json.loads(out)["action"] == "allow"
     code, out, _ = run(capsys, "policy", "propose", tighter, "--days", "0")
     assert code == 0
-    assert "kinemark policy adopt 1.1.0" in out
-    run(capsys, "policy", "comment", "1.1.0", "good")
+    assert "kinemark policy adopt 9.1.0" in out
+    run(capsys, "policy", "comment", "9.1.0", "good")
     _, out, _ = run(capsys, "policy", "proposals", "--json")
     assert json.loads(out)["proposals"][0]["comments"] == ["good"]
-    code, _, _ = run(capsys, "policy", "adopt", "1.1.0")
+    code, _, _ = run(capsys, "policy", "adopt", "9.1.0")
     assert code == 0
     _, out, _ = run(capsys, "check", "a laser show over the sea", "--json")
     assert json.loads(out)["action"] == "label"
-    assert json.loads(out)["policy_version"] == "1.1.0"
+    assert json.loads(out)["policy_version"] == "9.1.0"
     _, out, _ = run(capsys, "info")
-    assert "policy 1.1.0" in out
+    assert "policy 9.1.0" in out
 
 
 def test_a_policy_that_breaks_its_own_examples_fails_its_test(capsys, tmp_path):
@@ -77,7 +79,7 @@ def test_a_file_of_prompts_is_judged_line_by_line(capsys, tmp_path):
     assert code == 0
     assert [(v["line"], v["allow"]) for v in verdicts] == [(1, True), (3, False)]
     _, out, _ = run(capsys, "check", "--file", prompts)
-    assert out.endswith("2 prompts: 1 allowed, 1 refused, by policy 1.0.0\n")
+    assert out.endswith(f"2 prompts: 1 allowed, 1 refused, by policy {VERSION}\n")
     lines = tmp_path / "prompts.jsonl"
     lines.write_text('{"prompt": "a boat at sea"}\n')
     assert json.loads(run(capsys, "check", "--file", lines, "--json")[1])["allow"]

@@ -7,33 +7,30 @@ from kinemark.safety.policy.file import load_policy
 EXCEPTION = '\nunless = ["toy"]'
 
 
+PHRASES, ACTION, SEVERITY = '["red <vessel>"]', 'action = "refuse"', 'severity = "low"'
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "direction", "place", "what"),
+    ("stands", "old", "new", "direction", "place", "what"),
     [
-        ('["red <vessel>"]', '["red <vessel>", "raft"]', "tighter", "naval-1", "phrase added: raft"),
-        ('["red <vessel>", "raft"]', '["red <vessel>"]', "looser", "naval-1", "phrase removed: raft"),
-        ('["red <vessel>"]', f'["red <vessel>"]{EXCEPTION}', "looser", "naval-1", "unless added: toy"),
-        (f'["red <vessel>"]{EXCEPTION}', '["red <vessel>"]', "tighter", "naval-1", "unless removed: toy"),
-        ('action = "refuse"', 'action = "label"', "looser", "naval-1", "action: refuse -> label"),
-        ('action = "label"', 'action = "rewrite"', "tighter", "naval-1", "action: label -> rewrite"),
-        (
-            'action = "refuse"',
-            'action = "refuse"\nallowed = ["boat house"]',
-            "looser",
-            "naval",
-            "allowed added: boat house",
-        ),
-        ('"boat|ship"', '"boat|ship", "ferry"', "tighter", "<vessel>", "phrase added: ferry"),
-        ('title = "Vessels"', 'title = "Boats"', "wording", "naval", "title"),
-        ('reason = "No boats here."', 'reason = "None."', "wording", "naval", "reason"),
+        (PHRASES, PHRASES, '["red <vessel>", "raft"]', "tighter", "naval-1", "phrase added: raft"),
+        (PHRASES, '["red <vessel>", "raft"]', PHRASES, "looser", "naval-1", "phrase removed: raft"),
+        (PHRASES, PHRASES, PHRASES + EXCEPTION, "looser", "naval-1", "unless added: toy"),
+        (PHRASES, PHRASES + EXCEPTION, PHRASES, "tighter", "naval-1", "unless removed: toy"),
+        (ACTION, ACTION, 'action = "label"', "looser", "naval-1", "action: refuse -> label"),
+        (ACTION, 'action = "label"', 'action = "rewrite"', "tighter", "naval-1", "action: label -> rewrite"),
+        (ACTION, ACTION, f'{ACTION}\nallowed = ["boat house"]', "looser", "naval", "allowed added: boat house"),
+        (SEVERITY, SEVERITY, f"{SEVERITY}\nthreshold = 0.4", "tighter", "naval", "threshold: 0.5 -> 0.4"),
+        (SEVERITY, f"{SEVERITY}\nthreshold = 0.4", SEVERITY, "looser", "naval", "threshold: 0.4 -> 0.5"),
+        ('"boat|ship"', '"boat|ship"', '"boat|ship", "ferry"', "tighter", "<vessel>", "phrase added: ferry"),
+        ('"Vessels"', '"Vessels"', '"Boats"', "wording", "naval", "title"),
+        ('"No boats here."', '"No boats here."', '"None."', "wording", "naval", "reason"),
     ],
 )
-def test_every_change_has_a_direction(tmp_path, old, new, direction, place, what):
-    before, after = (SMALL.replace('action = "refuse"', old) if old.startswith("action") else SMALL for _ in range(2))
-    before = before if old in before else before.replace('["red <vessel>"]', old)
-    after = before.replace(old, new)
-    assert before != after
-    found = changes(load_policy(written(tmp_path, before)), load_policy(written(tmp_path, after)))
+def test_every_change_has_a_direction(tmp_path, stands, old, new, direction, place, what):
+    assert stands in SMALL
+    before, after = (load_policy(written(tmp_path, SMALL.replace(stands, text))) for text in (old, new))
+    found = changes(before, after)
     assert found == (Change(direction, place, what),)
     assert loosens(found) == (direction == "looser")
 
