@@ -7,7 +7,7 @@ from kinemark.safety.policy.file import load_policy
 EXCEPTION = '\nunless = ["toy"]'
 
 
-PHRASES, ACTION, SEVERITY = '["red <vessel>"]', 'action = "refuse"', 'severity = "low"'
+PHRASES, ACTION = '["red <vessel>"]', 'action = "refuse"'
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,6 @@ PHRASES, ACTION, SEVERITY = '["red <vessel>"]', 'action = "refuse"', 'severity =
         (ACTION, ACTION, 'action = "label"', "looser", "naval-1", "action: refuse -> label"),
         (ACTION, 'action = "label"', 'action = "rewrite"', "tighter", "naval-1", "action: label -> rewrite"),
         (ACTION, ACTION, f'{ACTION}\nallowed = ["boat house"]', "looser", "naval", "allowed added: boat house"),
-        (SEVERITY, SEVERITY, f"{SEVERITY}\nthreshold = 0.4", "tighter", "naval", "threshold: 0.5 -> 0.4"),
-        (SEVERITY, f"{SEVERITY}\nthreshold = 0.4", SEVERITY, "looser", "naval", "threshold: 0.4 -> 0.5"),
         ('"boat|ship"', '"boat|ship"', '"boat|ship", "ferry"', "tighter", "<vessel>", "phrase added: ferry"),
         ('"Vessels"', '"Vessels"', '"Boats"', "wording", "naval", "title"),
         ('"No boats here."', '"No boats here."', '"None."', "wording", "naval", "reason"),

@@ -71,9 +71,6 @@ def _category(old: Category, new: Category) -> Iterator[Change]:
             yield from _rule(before[name], after[name], old, new)
     if not before or not after:
         yield from _action(new.id, old.action, new.action)
-    if old.threshold != new.threshold:
-        direction: Direction = "tighter" if new.threshold < old.threshold else "looser"
-        yield Change(direction, new.id, f"threshold: {old.threshold} -> {new.threshold}")
     yield from _lists(new.id, "allowed", old.allowed, new.allowed, _LESS)
     for field in ("title", "definition", "reason", "severity", "appeal", "source", "near_misses", "examples"):
         if getattr(old, field) != getattr(new, field):

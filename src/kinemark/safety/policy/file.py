@@ -46,7 +46,6 @@ class Category(_Strict):
 
     `allowed` are phrases that look like a hit and are none; they are taken out of a prompt before it is judged by this
     category. `near_misses` and `examples` are whole prompts on either side of the line: every policy is tested by them.
-    `threshold` is the probability, as the reader gives it, from which a prompt counts as asking for this.
     """
 
     id: Text
@@ -55,7 +54,6 @@ class Category(_Strict):
     reason: Text
     severity: Severity
     action: Action
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
     appeal: Text | None = None
     source: Text | None = None
     rules: list[Rule] = []
