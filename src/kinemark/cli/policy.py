@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +58,7 @@ def diff(
 
     found = changes(load_policy(old) if old else _store().current(), load_policy(new))
     if json:
-        print_json({"changes": [_change(change) for change in found]})
+        print_json({"changes": [asdict(change) for change in found]})
         return
     _tell_changes(found)
 
@@ -72,8 +73,7 @@ def try_(policy: File = None, json: Json = False) -> None:
     wrong = failures(tried)
     count = sum(len(category.examples) + len(category.near_misses) for category in tried.categories)
     if json:
-        found = [{"category": one.category, "prompt": one.prompt, "problem": one.problem} for one in wrong]
-        print_json({"version": tried.version, "prompts": count, "failures": found})
+        print_json({"version": tried.version, "prompts": count, "failures": [asdict(one) for one in wrong]})
     else:
         for one in wrong:
             out().print(f"{one.category}: {one.problem}{f': {one.prompt}' if one.prompt else ''}", soft_wrap=True)
@@ -107,8 +107,6 @@ def comment(version: Version, text: Annotated[str, typer.Argument(help="What you
 @app.command()
 def proposals(json: Json = False) -> None:
     """List the policies that are proposed, with what was said about them."""
-    from dataclasses import asdict
-
     found = _store().proposals()
     if json:
         print_json({"proposals": [asdict(proposal) for proposal in found]})
@@ -137,10 +135,6 @@ def _store() -> PolicyStore:
 
 def _today() -> dt.date:
     return dt.datetime.now(dt.UTC).date()
-
-
-def _change(change: Change) -> dict[str, str]:
-    return {"direction": change.direction, "place": change.place, "what": change.what}
 
 
 def _tell_changes(found: Iterable[Change]) -> None:
