@@ -84,6 +84,11 @@ class Encoder(nn.Module):
         self.head, self.out = nn.Linear(2 * width, _HIDDEN), nn.Linear(_HIDDEN, len(CATEGORIES) + 1)
         self.drop = nn.Dropout(dropout)
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+        return self.pieces.device
+
     def encode(self, prompt: str) -> list[int]:
         """Ids of a prompt's first window, with start and stop."""
         ids = self.words.ids
@@ -92,8 +97,9 @@ class Encoder(nn.Module):
     def forward(self, encoded: Sequence[Sequence[int]]) -> Tensor:
         """Logits [N, C + 1] of prompts that were encoded."""
         length = max(map(len, encoded))
-        ids_NL = torch.tensor([[*ids, *[0] * (length - len(ids))] for ids in encoded])
-        mask_NL = torch.arange(length)[None, :] < torch.tensor([[len(ids)] for ids in encoded])
+        ids_NL = torch.tensor([[*ids, *[0] * (length - len(ids))] for ids in encoded], device=self.device)
+        length_N1 = torch.tensor([[len(ids)] for ids in encoded], device=self.device)
+        mask_NL = torch.arange(length, device=self.device) < length_N1
         x_NLD = self.drop(self.norm(self.pieces[ids_NL] + self.positions[:length]))
         for layer in self.layers:
             x_NLD = layer(x_NLD, mask_NL)
@@ -117,7 +123,7 @@ class Encoder(nn.Module):
             weight = module.weight.T if module.weight.ndim > 1 else module.weight
             tensors |= {f"{name}.weight": weight, f"{name}.bias": module.bias}
         folder.mkdir(parents=True, exist_ok=True)
-        kept = packed({name: value.detach().contiguous().numpy() for name, value in tensors.items()})
+        kept = packed({name: value.detach().cpu().contiguous().numpy() for name, value in tensors.items()})
         save_file(kept, folder / FILE, metadata={"categories": json.dumps(CATEGORIES)})
         shutil.copyfile(self.vocabulary, folder / PIECES_FILE)
 

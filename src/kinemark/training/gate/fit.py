@@ -1,14 +1,16 @@
 """Fitting the prompt gate's reader.
 
-    python -m kinemark.training.gate.fit --base FOLDER --public FOLDER --out FOLDER
+    python -m kinemark.training.gate.fit --base FOLDER --public FOLDER --out FOLDER [--device cuda]
 
 The encoder learns slowly and the head fast; every epoch types every prompt anew (`prompts.disguised`), and writes the
-templates out anew. With `--fold` a fifth of our own templates, lines and pairs is left out and judged at the end.
+templates out anew. With `--fold` a fifth of our own templates, lines and pairs is left out, and `scores.jsonl` says
+what the reader makes of it: thresholds come from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
 from pathlib import Path
@@ -25,13 +27,23 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-BATCH: Final = 64
+BATCH: Final = 128
 _SMOOTHING: Final = 0.03
 _CATEGORIES_WEIGHT: Final = 0.3
 #: How often a prompt of a source is seen in an epoch, 1 where nothing is said.
-_TIMES: Final = {"davidson": 0.25, "nibbler": 2.0, "clear-line": 8.0, "near-line": 8.0, "partiprompts": 1.0}
+_TIMES: Final = {
+    "davidson": 0.25,
+    "nibbler": 2.0,
+    "clear-line": 6.0,
+    "near-line": 6.0,
+    "ordinary-line": 6.0,
+    "picture": 2.0,
+    "picture-twin": 2.0,
+}
 _CHUNK: Final = 24
 _TWO_SCENES: Final = 1 / 6
+#: A harmless scene that stands before another is short, so that the reader's window reaches the other.
+_SHORT: Final = 90
 
 
 def fit(
@@ -73,7 +85,7 @@ def fit(
             )
         total, start = 0.0, time.monotonic()
         for encoded, target_NC in batches:
-            loss = _loss(encoder(encoded), target_NC)
+            loss = _loss(encoder(encoded), target_NC.to(encoder.device))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
@@ -89,7 +101,7 @@ def probabilities(encoder: Encoder, prompts: Sequence[str]) -> Tensor:
     encoder.eval()
     encoded = [encoder.encode(prompt) for prompt in prompts]
     parts = [encoder(encoded[start : start + BATCH]) for start in range(0, len(encoded), BATCH)]
-    return torch.cat(parts).sigmoid()
+    return torch.cat(parts).sigmoid().cpu()
 
 
 def _times(source: str, rng: random.Random) -> int:
@@ -101,7 +113,7 @@ def _batches(
     encoder: Encoder, prompts: Sequence[Labelled], rng: random.Random
 ) -> Iterator[tuple[list[list[int]], Tensor]]:
     """Prompts of about one length together, in random order; some with a harmless scene before or after them."""
-    calm = [one.prompt for one in prompts if not one.category]
+    calm = [one.prompt for one in prompts if not one.category and len(one.prompt) <= _SHORT]
     shuffled = [(encoder.encode(_among(one.prompt, calm, rng)), one.category) for one in prompts]
     rng.shuffle(shuffled)
     batches = []
@@ -137,12 +149,15 @@ def _loss(logits_NC: Tensor, target_NC: Tensor) -> Tensor:
     return (_CATEGORIES_WEIGHT * each[:, :-1].sum(dim=1) + each[:, -1]).mean()
 
 
-def _judge(encoder: Encoder, fold: int) -> None:
+def _judge(encoder: Encoder, fold: int, path: Path) -> None:
+    """Score the prompts that were left out, a line of JSON each."""
     prompts = own(random.Random(1), fold=fold, held=True)
-    stopped = (probabilities(encoder, [one.prompt for one in prompts])[:, -1] > 0.5).tolist()
-    for source in dict.fromkeys(one.source for one in prompts):
-        hits = [hit for hit, one in zip(stopped, prompts, strict=True) if one.source == source]
-        print(f"{source}: {sum(hits) / len(hits):.1%} of {len(hits)} stopped")
+    scores = probabilities(encoder, [one.prompt for one in prompts])[:, -1].tolist()
+    lines = [
+        json.dumps({"source": one.source, "category": one.category, "prompt": one.prompt, "score": round(score, 4)})
+        for score, one in zip(scores, prompts, strict=True)
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -151,21 +166,22 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True, help="folder of the BERT to start from")
     parser.add_argument("--public", type=Path, required=True, help="folder of the public prompt sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=5e-5)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=4e-5)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fold", type=int, choices=range(5), help="leave this fifth of our own out")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--skip", nargs="*", default=[], help="sources to leave out")
     given = parser.parse_args()
-    encoder = Encoder(given.base, given.dropout)
+    encoder = Encoder(given.base, given.dropout).to(given.device)
     skip = frozenset(given.skip)
     fit(
         encoder, public(given.public), epochs=given.epochs, rate=given.rate, seed=given.seed, fold=given.fold, skip=skip
     )
     encoder.save(given.out)
     if given.fold is not None:
-        _judge(encoder, given.fold)
+        _judge(encoder, given.fold, given.out / "scores.jsonl")
 
 
 if __name__ == "__main__":
