@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
+from kinemark.admission import admit, enter_uses
 from kinemark.errors import RequestError
 from kinemark.model.autoencoder import SCALE, encode
 from kinemark.model.layout import empty_layout
@@ -30,8 +31,7 @@ from kinemark.model.tokenizer import MAX_WORDS
 from kinemark.provenance.release import Released, ReleaseFacts, release
 from kinemark.provenance.signing.given import GivenSpan, given_spans
 from kinemark.safety.decision import Judgement
-from kinemark.safety.gates import closed_world, judge_output, judge_prompt, refusal, require_allowed
-from kinemark.safety.policy.store import policy_in_force
+from kinemark.safety.gates import closed_world, judge_output, refusal
 from kinemark.sampling.coarse import count_steps, experts_of, stream_coarse_first
 from kinemark.sampling.conditions import Conditions, draw_noise
 from kinemark.sampling.flow import clean_from_velocity, per_slot
@@ -80,7 +80,7 @@ class Clip:
         frames_THWC: RGB bytes.
         fps: frames a second.
         decision: what the gates said about exactly these frames.
-        prompt: what was asked; the prompts of a storyboard, a line each.
+        prompt: what was made; the prompts of a storyboard, a line each. The policy may have put it in other words.
         model: name of the model; `weights_digest` is the SHA-256 of its weights.
         seed: the same request with the same seed is the same clip.
         understood: for each prompt, what of it the model understood and which words it does not know.
@@ -165,10 +165,9 @@ def generate(
     timeline = request if isinstance(request, Timeline) else _timeline(request, seconds, fps, size)
     _check_timeline(timeline)
     sampler, guidance, seed = _sampler(steps), _guidance(guidance), _seed(seed)
-    texts = [span.text for span in timeline.prompts]
-    policy = policy_in_force(load_settings())
-    judgements = judge_prompt(texts, policy)
-    require_allowed(judgements, policy)
+    settings = load_settings()
+    admitted = admit(timeline, settings, photoreal=False)
+    timeline, texts = admitted.timeline, admitted.texts
 
     report("load", 0, 1)
     loaded = load_model(model) if isinstance(model, str) else model
@@ -180,9 +179,10 @@ def generate(
 
     report("check", 0, 1)
     content = _given_frames if timeline.knowns else closed_world
-    decision = judge_output(frames_THWC, timeline.fps, judgements, policy, content=content)
+    decision = judge_output(frames_THWC, timeline.fps, admitted.judgements, admitted.policy, content=content)
     if not decision.allow:
         raise refusal(decision)
+    enter_uses(admitted, decision, loaded.name, settings)
     report("check", 1, 1)
     return Clip(
         frames_THWC,

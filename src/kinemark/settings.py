@@ -36,6 +36,11 @@ class Settings:
         return self.home / "desk.sqlite"
 
     @property
+    def consent_dir(self) -> Path:
+        """Who may be shown: the register of consent, and the keys of the faces in it."""
+        return self.home / "consent"
+
+    @property
     def ledger_path(self) -> Path:
         """The append-only ledger, an SQLite file."""
         return self.home / "ledger.sqlite"

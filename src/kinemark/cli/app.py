@@ -10,6 +10,7 @@ from kinemark import __version__
 from kinemark.cli import (
     check,
     compliance,
+    consent,
     desk,
     evaluate,
     generate,
@@ -53,6 +54,7 @@ app.command(name="robustness")(robustness.robustness)
 app.command(name="compliance")(compliance.compliance)
 app.command(name="info")(info.info)
 app.add_typer(policy.app, name="policy")
+app.add_typer(consent.consent_app, name="consent")
 app.add_typer(desk.desk_app("appeal", "Have a refusal looked at again."), name="appeal")
 app.add_typer(desk.desk_app("report", "Say that a clip or a use breaks the policy."), name="report")
 app.add_typer(desk.desk_app("takedown", "Ask for a clip to be withdrawn."), name="takedown")

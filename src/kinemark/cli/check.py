@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json as json_format
+from itertools import islice
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from kinemark.safety.policy.file import Policy
 
 MAX_FILE: Final = 64 << 20
+#: Prompts of a file that are judged together.
+BATCH: Final = 256
 
 
 def check(
@@ -58,13 +61,14 @@ def check(
 
 def _check_file(path: Path, rules: Policy, *, as_json: bool) -> None:
     allowed = total = 0
-    for number, prompt in _lines(path):
-        verdict = _decide(prompt, rules).verdict()
-        total, allowed = total + 1, allowed + verdict["allow"]
-        if as_json:
-            print_json({"line": number, **verdict})
-        else:
-            out().print(f"{number}: {verdict['action']}  {verdict['rule']}")
+    lines = _lines(path)
+    while numbered := list(islice(lines, BATCH)):
+        for (number, _), verdict in zip(numbered, _verdicts([prompt for _, prompt in numbered], rules), strict=True):
+            total, allowed = total + 1, allowed + verdict["allow"]
+            if as_json:
+                print_json({"line": number, **verdict})
+            else:
+                out().print(f"{number}: {verdict['action']}  {verdict['rule']}")
     if not total:
         raise RequestError(f"{path} holds no prompt; write one a line")
     if not as_json:
@@ -91,6 +95,14 @@ def _prompt_of(line: str, number: int) -> str:
         return str(json_format.loads(line)["prompt"])
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f'line {number} is no JSON object with a "prompt": {error}') from error
+
+
+def _verdicts(prompts: list[str], rules: Policy) -> Iterator[dict[str, Any]]:
+    from kinemark.safety.decision import Decision
+    from kinemark.safety.gates import judge_prompts
+
+    for judgement in judge_prompts(prompts, rules):
+        yield Decision(rules.version, rules.digest, "", (judgement,)).verdict()
 
 
 def _decide(prompt: str, rules: Policy) -> Decision:

@@ -58,6 +58,8 @@ def generate(
         print_json(_facts(clip, released))
         return
     console = out()
+    if (decided := clip.decision.deciding).action == "rewrite":
+        console.print(f"Made in other words: {clip.prompt}\n  {decided.reason}")
     for reading in clip.understood:
         _explain(reading, clip.model, console)
     console.print(f"{released.path} (id {released.id}, seed {clip.seed})", soft_wrap=True)
@@ -110,5 +112,7 @@ def _facts(clip: Clip, released: Released) -> dict[str, Any]:
             {"said": reading.said, "unknown": [unknown.word for unknown in reading.unknown]}
             for reading in clip.understood
         ],
+        "prompt": clip.prompt,
+        "action": clip.decision.deciding.action,
         "policy_version": clip.decision.policy_version,
     }

@@ -137,6 +137,7 @@ def release(
             "frames_digest": decision.frames_digest,
             "policy_version": decision.policy_version,
             "policy_digest": decision.policy_digest,
+            "gates_digest": decision.gates_digest,
             "file_sha256": sha256,
             "manifest": manifest,
             "manifest_sha256": keep(settings.manifests_dir, claim.id, signature.manifest),

@@ -69,12 +69,14 @@ class Decision:
         policy_digest: SHA-256 of that file, in hexadecimal.
         frames_digest: `digest_frames` of what was judged; empty while there are no frames (a prompt on its own).
         judgements: at least one of every gate in `REQUIRED_GATES` once the frames have been judged.
+        gates_digest: SHA-256 of the gates that judged (`gates.gates_digest`); empty while there are no frames.
     """
 
     policy_version: str
     policy_digest: str
     frames_digest: str
     judgements: tuple[Judgement, ...]
+    gates_digest: str = ""
 
     @property
     def missing(self) -> tuple[str, ...]:

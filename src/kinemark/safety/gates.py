@@ -9,17 +9,20 @@ Shapes: T frames, H height, W width, C colour channels (RGB, uint8).
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kinemark.errors import RefusedError
 from kinemark.safety.decision import Decision, Judgement, Stage, digest_frames
 from kinemark.safety.frames.decode import judge_decode
 from kinemark.safety.frames.flash import judge_flash
-from kinemark.safety.prompt.judge import judge_text
+from kinemark.safety.prompt.judge import judge_texts
+from kinemark.safety.prompt.rewrite import rewritten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 ContentGate = Callable[["np.ndarray", float], Judgement]
 
 FAILED: Final = "gate-failed"
+#: What a judgement depends on besides the policy.
+_GATES: Final = {".py", ".safetensors", ".txt"}
 
 
 def judge_prompt(text: str | Sequence[str], policy: Policy) -> tuple[Judgement, ...]:
@@ -41,9 +46,35 @@ def judge_prompt(text: str | Sequence[str], policy: Policy) -> tuple[Judgement, 
     """
     prompts = (text,) if isinstance(text, str) else tuple(text)
     together = (" ".join(prompts),) if len(prompts) > 1 else ()
-    return tuple(
-        _guarded("prompt", "prompt", policy, partial(judge_text, prompt, policy)) for prompt in (*together, *prompts)
-    )
+    return judge_prompts((*together, *prompts), policy)
+
+
+def require_prompts(texts: Sequence[str], policy: Policy) -> tuple[tuple[str, ...], tuple[Judgement, ...]]:
+    """The prompts that may be made, and what was judged: some are said in other words first, and judged again.
+
+    Raises:
+        RefusedError: one is refused, before or after it was rewritten.
+    """
+    judgements = judge_prompt(texts, policy)
+    require_allowed(judgements, policy)
+    if all(judgement.action != "rewrite" for judgement in judgements):
+        return tuple(texts), judgements
+    made = tuple(rewritten(text, policy) for text in texts)
+    again = judge_prompt(made, policy)
+    if any(judgement.action == "rewrite" for judgement in again):
+        again = tuple(replace(one, action="refuse") if one.action == "rewrite" else one for one in again)
+    require_allowed(again, policy)
+    return made, (*judgements, *again)
+
+
+def judge_prompts(texts: Sequence[str], policy: Policy) -> tuple[Judgement, ...]:
+    """Judge prompts that have nothing to do with each other, all at once; where the gate fails, it refuses each."""
+    try:
+        return tuple(_appealable(judgement, policy) for judgement in judge_texts(texts, policy))
+    except Exception as error:
+        log.debug("gate prompt failed", exc_info=True)
+        failed = _failed("prompt", "prompt", policy, error)
+        return tuple(failed for _ in texts)
 
 
 def require_allowed(judgements: Sequence[Judgement], policy: Policy) -> None:
@@ -82,11 +113,12 @@ def judge_output(
         content: what looks at what the frames show, such as `closed_world`.
     """
     output = (
-        _guarded("decode", "output", policy, partial(judge_decode, frames_THWC)),
-        _guarded("flash", "output", policy, partial(judge_flash, frames_THWC, fps)),
-        _guarded("content", "output", policy, partial(content, frames_THWC, fps)),
+        guarded("decode", "output", policy, partial(judge_decode, frames_THWC)),
+        guarded("flash", "output", policy, partial(judge_flash, frames_THWC, fps)),
+        guarded("content", "output", policy, partial(content, frames_THWC, fps)),
     )
-    return Decision(policy.version, policy.digest, digest_frames(frames_THWC), (*prompt_judgements, *output))
+    digest = digest_frames(frames_THWC)
+    return Decision(policy.version, policy.digest, digest, (*prompt_judgements, *output), gates_digest())
 
 
 def closed_world(frames_THWC: np.ndarray, fps: float) -> Judgement:  # noqa: ARG001  (a ContentGate)
@@ -99,12 +131,30 @@ def closed_world(frames_THWC: np.ndarray, fps: float) -> Judgement:  # noqa: ARG
     return Judgement("content", "output", "allow", None, "closed-world", reason)
 
 
-def _guarded(gate: str, stage: Stage, policy: Policy, judge: Callable[[], Judgement]) -> Judgement:
-    """A judgement, or the refusal of a gate that could not judge. Every refusal says how to appeal."""
+def guarded(gate: str, stage: Stage, policy: Policy, judge: Callable[[], Judgement]) -> Judgement:
+    """A judgement, or the refusal of a gate that could not judge."""
     try:
-        judgement = judge()
-        return judgement if judgement.allow or judgement.appeal else replace(judgement, appeal=policy.appeal)
+        return _appealable(judge(), policy)
     except Exception as error:
         log.debug("gate %s failed", gate, exc_info=True)
-        reason = f"The {gate} gate failed ({type(error).__name__}), so nothing is let through. Please report this."
-        return Judgement(gate, stage, "refuse", None, FAILED, reason, policy.appeal)
+        return _failed(gate, stage, policy, error)
+
+
+@cache
+def gates_digest() -> str:
+    """SHA-256, in hexadecimal, over the gates themselves: every file of this package, with the reader's weights."""
+    root, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.suffix in _GATES):
+        digest.update(f"{path.relative_to(root)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _appealable(judgement: Judgement, policy: Policy) -> Judgement:
+    """Every refusal says how to appeal."""
+    return judgement if judgement.allow or judgement.appeal else replace(judgement, appeal=policy.appeal)
+
+
+def _failed(gate: str, stage: Stage, policy: Policy, error: Exception) -> Judgement:
+    reason = f"The {gate} gate failed ({type(error).__name__}), so nothing is let through. Please report this."
+    return Judgement(gate, stage, "refuse", None, FAILED, reason, policy.appeal)

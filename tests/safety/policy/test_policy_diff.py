@@ -18,7 +18,7 @@ PHRASES, ACTION = '["red <vessel>"]', 'action = "refuse"'
         (PHRASES, PHRASES, PHRASES + EXCEPTION, "looser", "naval-1", "unless added: toy"),
         (PHRASES, PHRASES + EXCEPTION, PHRASES, "tighter", "naval-1", "unless removed: toy"),
         (ACTION, ACTION, 'action = "label"', "looser", "naval-1", "action: refuse -> label"),
-        (ACTION, 'action = "label"', 'action = "rewrite"', "tighter", "naval-1", "action: label -> rewrite"),
+        (ACTION, 'action = "label"', 'action = "refuse"', "tighter", "naval-1", "action: label -> refuse"),
         (ACTION, ACTION, f'{ACTION}\nallowed = ["boat house"]', "looser", "naval", "allowed added: boat house"),
         ('"boat|ship"', '"boat|ship"', '"boat|ship", "ferry"', "tighter", "<vessel>", "phrase added: ferry"),
         ('"Vessels"', '"Vessels"', '"Boats"', "wording", "naval", "title"),

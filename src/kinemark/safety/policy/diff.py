@@ -72,6 +72,10 @@ def _category(old: Category, new: Category) -> Iterator[Change]:
     if not before or not after:
         yield from _action(new.id, old.action, new.action)
     yield from _lists(new.id, "allowed", old.allowed, new.allowed, _LESS)
+    if old.threshold != new.threshold:
+        # Without a threshold nothing is stopped by its meaning, as if it had to be more than certain.
+        was, is_ = (2.0 if c.threshold is None else c.threshold for c in (old, new))
+        yield Change(_MORE[is_ > was], new.id, f"threshold: {old.threshold} -> {new.threshold}")
     for field in ("title", "definition", "reason", "severity", "appeal", "source", "near_misses", "examples"):
         if getattr(old, field) != getattr(new, field):
             yield Change("wording", new.id, field)
@@ -81,8 +85,9 @@ def _rule(old: Rule, new: Rule, old_category: Category, new_category: Category) 
     yield from _action(new.id, old.action or old_category.action, new.action or new_category.action)
     yield from _lists(new.id, "phrase", old.phrases, new.phrases, _MORE)
     yield from _lists(new.id, "unless", old.unless, new.unless, _LESS)
-    if old.reason != new.reason:
-        yield Change("wording", new.id, "reason")
+    for field in ("reason", "instead"):
+        if getattr(old, field) != getattr(new, field):
+            yield Change("wording", new.id, field)
 
 
 def _action(place: str, old: Action, new: Action) -> Iterator[Change]:

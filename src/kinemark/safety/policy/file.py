@@ -32,12 +32,16 @@ class _Strict(BaseModel):
 
 
 class Rule(_Strict):
-    """What the lexical gate looks for: any of `phrases`, unless one of `unless` stands in the same prompt."""
+    """What the lexical gate looks for: any of `phrases`, unless one of `unless` stands in the same prompt.
+
+    A rule whose action is `rewrite` puts `instead` in the place of the phrase.
+    """
 
     id: Text
     phrases: list[Text] = Field(min_length=1)
     unless: list[Text] = []
     action: Action | None = None
+    instead: Text | None = None
     reason: Text | None = None
 
 
@@ -46,6 +50,8 @@ class Category(_Strict):
 
     `allowed` are phrases that look like a hit and are none; they are taken out of a prompt before it is judged by this
     category. `near_misses` and `examples` are whole prompts on either side of the line: every policy is tested by them.
+    `threshold` is how sure the reader (`prompt.meaning`) has to be, as a probability, before a prompt falls under this
+    category by its meaning; without one, words alone decide.
     """
 
     id: Text
@@ -54,6 +60,7 @@ class Category(_Strict):
     reason: Text
     severity: Severity
     action: Action
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     appeal: Text | None = None
     source: Text | None = None
     rules: list[Rule] = []
@@ -94,7 +101,9 @@ class Policy(_Strict):
             repeated = {name for name in names if names.count(name) > 1}
             if repeated:
                 raise ValueError(f"{kind} ids must be unique; repeated: {', '.join(sorted(repeated))}")
-        _ = self.matchers
+        for matcher in self.matchers:
+            if (matcher.action == "rewrite") != (matcher.rule.instead is not None):
+                raise ValueError(f"rule {matcher.rule.id}: a rule has `instead` if and only if its action is rewrite")
         return self
 
     @cached_property

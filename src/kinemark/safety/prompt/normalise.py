@@ -1,8 +1,9 @@
 """Undoing the ways in which a word is hidden from a word list.
 
 A prompt is read in several *views*: as written, and once more for every disguise that was found in it (digits and signs
-for letters, letters set apart, letters of another script). A view is a line of words with one space around each, where
-a full stop stands as a word of its own, so that a rule can be written as a phrase. The case of letters is kept.
+for letters, letters set apart, letters of another script, another encoding). A view is a line of words with one space
+around each, where a full stop stands as a word of its own, so that a rule can be written as a phrase. The case of
+letters is kept.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import Final
+
+from kinemark.safety.prompt.unwrap import unwrapped
 
 #: Letters of Cyrillic, Greek and small-capital alphabets that are drawn like Latin ones (a part of Unicode TS 39).
 _LOOKALIKES: Final = str.maketrans(
@@ -36,12 +39,21 @@ def views(text: str) -> tuple[str, ...]:
 
     Accents are kept out of Latin words only; other scripts pass unchanged.
     """
+    return tuple(dict.fromkeys(view for shown in (text, *unwrapped(text)) for view in _views(shown)))
+
+
+def sentence(text: str) -> str:
+    """The text with its punctuation, without invisible characters, accents and lookalikes of Latin letters."""
+    return " ".join(_plain(text).split())
+
+
+def _views(text: str) -> list[str]:
     plain = _plain(text)
     variants = [plain]
     joined = _SPACED.sub(_join, plain)
     for candidate in (joined, _STRETCHED.sub(r"\1", joined), _STRETCHED.sub(r"\1\1", joined)):
         variants += [candidate, _unleet(candidate, _LEET), _unleet(candidate, _LEET_WITH_L)]
-    return tuple(dict.fromkeys(_line(variant) for variant in variants))
+    return [_line(variant) for variant in variants]
 
 
 def _plain(text: str) -> str:

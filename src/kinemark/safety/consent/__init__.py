@@ -1,0 +1,1 @@
+"""Who may be shown: records of consent, and what was made under them."""

@@ -1,0 +1,88 @@
+"""What may be made: prompts in other words, people with consent, given frames without strangers' faces."""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drawn_face import drawn_face
+from kinemark.admission import admit, enter_uses
+from kinemark.errors import RefusedError
+from kinemark.safety.consent.record import Consent, Scope
+from kinemark.safety.consent.register import Register
+from kinemark.safety.decision import Decision
+from kinemark.settings import Settings
+from kinemark.timeline import Timeline, video_from_frames
+
+FORBIDDEN = ["train"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(tmp_path)
+
+
+def text(prompt: str) -> Timeline:
+    return Timeline.from_text(prompt, num_frames=5, fps=8, size=(256, 256))
+
+
+def animated(picture_HWC: np.ndarray, prompt: str) -> Timeline:
+    return Timeline.from_image(video_from_frames(picture_HWC[None])[0], prompt, num_frames=9, fps=8)
+
+
+def enter(settings: Settings) -> None:
+    until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=30)
+    scope = Scope(verbs=["edit"], modalities=["face"], audience="all", forbidden=FORBIDDEN, until=until)
+    consent = Consent(handle="ada", description="a robot", given_by="person", adult=True, proof="form", scope=scope)
+    with Register(settings.consent_dir) as register:
+        register.add(consent, b"face", now=dt.datetime.now(dt.UTC))
+
+
+def test_an_ordinary_prompt_is_made_as_it_is_and_leaves_no_register(settings):
+    admitted = admit(text("a red sailboat at sunset"), settings, photoreal=False)
+    assert admitted.texts == ["a red sailboat at sunset"]
+    assert not settings.consent_dir.exists()
+
+
+def test_a_brand_is_made_in_other_words_and_the_judgement_says_so(settings):
+    admitted = admit(text("a red ferrari by the sea"), settings, photoreal=False)
+    assert admitted.texts == ["a red sports car by the sea"]
+    assert "rewrite" in {judgement.action for judgement in admitted.judgements}
+
+
+def test_who_is_not_registered_is_not_shown(settings):
+    with pytest.raises(RefusedError, match="no record of consent for @ada"):
+        admit(text("@ada waves"), settings, photoreal=False)
+
+
+def test_consent_is_for_what_it_says(settings):
+    enter(settings)
+    with pytest.raises(RefusedError, match="did not agree to: generate"):
+        admit(text("@ada waves"), settings, photoreal=False)
+
+
+def test_a_face_needs_somebody_who_agreed_to_it(settings):
+    with pytest.raises(RefusedError, match="A face is seen"):
+        admit(animated(drawn_face(), "a robot waves"), settings, photoreal=False)
+    enter(settings)
+    admitted = admit(animated(drawn_face(), "@ada waves"), settings, photoreal=False)
+    assert admitted.texts == ["a robot waves"]
+    assert [entry.consent.handle for entry in admitted.people] == ["ada"]
+    with pytest.raises(RefusedError, match="not to be shown with this"):
+        admit(animated(drawn_face(), "@ada in a train"), settings, photoreal=False)
+
+
+def test_a_picture_without_a_face_is_taken(settings):
+    plain = np.full((256, 256, 3), 90, np.uint8)
+    assert admit(animated(plain, "a robot waves"), settings, photoreal=False).people == ()
+
+
+def test_the_person_sees_the_use_and_not_the_prompt(settings):
+    enter(settings)
+    admitted = admit(animated(drawn_face(), "@ada waves"), settings, photoreal=False)
+    enter_uses(admitted, Decision("1", "p", "ab" * 32, ()), "spark", settings)
+    with Register(settings.consent_dir) as register:
+        (use,) = register.uses("ada")
+    assert (use.verb, use.model, use.frames_digest) == ("edit", "spark", "ab" * 32)
+    assert b"waves" not in (settings.consent_dir / "register.sqlite").read_bytes()
