@@ -18,6 +18,7 @@ from kinemark.cli import (
     keys,
     ledger,
     policy,
+    redteam,
     robustness,
     train,
     trust,
@@ -51,6 +52,8 @@ app.command(name="check")(check.check)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="train")(train.train)
 app.command(name="robustness")(robustness.robustness)
+app.command(name="redteam")(redteam.redteam)
+app.command(name="parity")(redteam.parity)
 app.command(name="compliance")(compliance.compliance)
 app.command(name="info")(info.info)
 app.add_typer(policy.app, name="policy")

@@ -26,7 +26,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kinemark.model.precision import fast_autocast
-from kinemark.training.metrics import Share
+from kinemark.shares import Share
 from kinemark.training.optim import learning_rate_factor, make_optimisers, set_learning_rates
 from kinemark.training.probe import (
     GLOBAL,

@@ -21,7 +21,7 @@ from kinemark.training.sheet import SHEET_FRAMES, Bar, bars_svg, contact_sheet, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kinemark.training.metrics import Share
+    from kinemark.shares import Share
     from kinemark.training.summary import Report
 
 _MEANINGS: Final = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from kinemark.errors import FailureError
+from kinemark.shares import Share
 from kinemark.training.exam import HELD_OUT, PLAIN, SIX, WIDE
-from kinemark.training.metrics import Share
 from kinemark.training.probe import USABLE
 
 if TYPE_CHECKING:

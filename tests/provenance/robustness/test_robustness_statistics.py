@@ -2,26 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from provenance_clips import texture
 
-from kinemark.provenance.robustness.statistics import Rate, flicker, gamma_tail, overlap, psnr, ssim, wilson
-
-
-@pytest.mark.parametrize(
-    ("hits", "n", "low", "high"), [(0, 100, 0, 0.0370), (50, 100, 0.4038, 0.5962), (95, 100, 0.8882, 0.9785)]
-)
-def test_wilson_against_published_values(hits, n, low, high):
-    assert wilson(hits, n) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
-
-
-@given(st.integers(1, 500), st.integers(0, 500))
-def test_wilson_holds_the_share(n, hits):
-    hits = min(hits, n)
-    low, high = wilson(hits, n)
-    assert 0 <= low <= hits / n + 1e-12
-    assert hits / n - 1e-12 <= high <= 1
+from kinemark.provenance.robustness.statistics import Rate, flicker, gamma_tail, overlap, psnr, ssim
 
 
 def test_the_worst_tenth_is_by_clip():

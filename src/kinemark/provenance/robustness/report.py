@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kinemark.provenance.robustness.statistics import Rate, wilson
+from kinemark.shares import Share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kinemark.provenance.robustness.measure import Imperceptibility, Outcome, RowResult, Trial
+    from kinemark.provenance.robustness.statistics import Rate
 
 
 @dataclass(slots=True)
@@ -123,7 +124,7 @@ def _false_alarms(report: Report) -> list[str]:
     lines = []
     if report.unmarked:
         n = len(report.unmarked)
-        bound = wilson(_present(report), n)[1]
+        bound = Share(_present(report), n).interval[1]
         lines.append(
             f"- {n} unmarked segments under the full search: {_present(report)} with a presence mark, {_ids(report)} "
             f"with an id (95 % bound on either rate {bound:.2%})."

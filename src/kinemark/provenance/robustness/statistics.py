@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinemark.provenance.grid import LUMA, gaussian_matrix
+from kinemark.shares import Share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kinemark.data.video import Frames
-
-Z95: Final = 1.959964
-"""Two-sided 95 % point of the standard normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +33,13 @@ class Rate:
     def of(cls, hits: Sequence[bool], clips: Sequence[int]) -> Rate:
         """From the outcome of each trial and the clip that it was made with; Wilson's interval (1927)."""
         n, share = len(hits), sum(hits) / len(hits)
-        low, high = wilson(sum(hits), n)
+        low, high = Share(sum(hits), n).interval
         by_clip: dict[int, list[bool]] = {}
         for hit, clip in zip(hits, clips, strict=True):
             by_clip.setdefault(clip, []).append(hit)
         shares = sorted(sum(of_clip) / len(of_clip) for of_clip in by_clip.values())
         tenth = shares[: max(1, round(len(shares) / 10))]
         return cls(n, share, low, high, sum(tenth) / len(tenth))
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    share, square = hits / n, Z95 * Z95
-    centre = (share + square / (2 * n)) / (1 + square / n)
-    reach = Z95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
 def psnr(one_THWC: Frames, other_THWC: Frames) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kinemark.errors import RequestError
 from kinemark.safety.decision import ACTIONS, Action
-from kinemark.safety.policy.phrases import PhraseError, expression
+from kinemark.safety.policy.phrases import PhraseError, compiled, expression
 
 SHIPPED: Final = Path(__file__).with_name("policy.toml")
 
@@ -129,6 +129,18 @@ class Policy(_Strict):
             )
         except PhraseError as error:
             raise PhraseError(f"category {category.id}, rule {rule.id}: {error}") from error
+
+    def without_allowed(self, category: Category, line: str) -> str:
+        """A line without the phrases that look like a hit of the category and are none; the line itself if it has none.
+
+        Args:
+            category: one of this policy.
+            line: words, as a person writes them or as a view of a prompt.
+        """
+        allowed = expression(category.allowed, self.vocabularies)
+        spaced = f" {line.strip()} "
+        spared = compiled(allowed).sub("", spaced)
+        return line if spared == spaced else spared.strip()
 
     def category(self, category_id: str) -> Category:
         """The category with that id.

@@ -12,12 +12,16 @@ from kinemark.safety.decision import ACTIONS, Action, Judgement
 from kinemark.safety.policy.phrases import compiled, mark_digests
 from kinemark.safety.prompt.meaning import load_reader
 from kinemark.safety.prompt.minors import judge_minors
-from kinemark.safety.prompt.normalise import sentence, views
+from kinemark.safety.prompt.normalise import sentences, views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from kinemark.safety.policy.file import Category, Matcher, Policy
+    from kinemark.safety.prompt.meaning import PromptReader
 
 GATE: Final = "prompt"
 #: The rule of a prompt that no rule speaks against.
@@ -40,7 +44,7 @@ def judge_texts(texts: Sequence[str], policy: Policy) -> list[Judgement]:
     # A prompt that is refused already need not be understood.
     open_ = [index for index, judgement in enumerate(found) if judgement.allow]
     # The first view is the text without its punctuation, of which the reader makes use.
-    lines = [(sentence(texts[index]), *read[index][1:]) for index in open_]
+    lines = [(*sentences(texts[index]), *read[index][1:]) for index in open_]
     for index, meant in zip(open_, _judge_meanings(lines, policy), strict=True):
         found[index] = max(found[index], meant, key=lambda judgement: ACTIONS.index(judgement.action))
     return found
@@ -64,18 +68,32 @@ def touches(matcher: Matcher, view: str) -> bool:
 
 def _judge_meanings(read: Sequence[Sequence[str]], policy: Policy) -> list[Judgement]:
     """What the reader says of each text: the view that it is surest of decides."""
-    thresholds = {category.id: category for category in policy.categories if category.threshold is not None}
-    if not read or not thresholds:
+    categories = {category.id: category for category in policy.categories if category.threshold is not None}
+    if not read or not categories:
         return [_nothing() for _ in read]
     reader = load_reader()
     probability = iter(reader.read([line for of_text in read for line in of_text]))
     judged = []
     for of_text in read:
-        row = max((next(probability) for _ in of_text), key=lambda of_line: float(of_line[-1]))
-        category = thresholds.get(reader.categories[int(row[:-1].argmax())])
-        asks = category is not None and float(row[-1]) >= (category.threshold or 0)
-        judged.append(_meant(category, policy) if category and asks else _nothing())
+        category = _asked_for([next(probability) for _ in of_text], reader, categories)
+        if category and _allows(category, policy, of_text):
+            spared = [policy.without_allowed(category, line) for line in of_text]
+            category = _asked_for(list(reader.read(spared)), reader, categories)
+        judged.append(_meant(category, policy) if category else _nothing())
     return judged
+
+
+def _asked_for(
+    rows: Sequence[NDArray[np.float32]], reader: PromptReader, categories: Mapping[str, Category]
+) -> Category | None:
+    """The category that a text falls under by its surest view; None if the reader is not sure enough."""
+    row = max(rows, key=lambda of_line: float(of_line[-1]))
+    category = categories.get(reader.categories[int(row[:-1].argmax())])
+    return category if category and float(row[-1]) >= (category.threshold or 0) else None
+
+
+def _allows(category: Category, policy: Policy, lines: Sequence[str]) -> bool:
+    return any(policy.without_allowed(category, line) != line for line in lines)
 
 
 def _meant(category: Category, policy: Policy) -> Judgement:

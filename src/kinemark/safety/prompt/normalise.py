@@ -12,6 +12,7 @@ import re
 import unicodedata
 from typing import Final
 
+from kinemark.safety.prompt.english import unslipped
 from kinemark.safety.prompt.unwrap import unwrapped
 
 #: Letters of Cyrillic, Greek and small-capital alphabets that are drawn like Latin ones (a part of Unicode TS 39).
@@ -19,12 +20,22 @@ _LOOKALIKES: Final = str.maketrans(
     "аАвВеЕкКмМнНоОрРсСтТхХуУіІјЈѕЅԁԛԝһαΑβΒεΕηΗιΙκΚμΜνΝοΟρΡτΤυΥχΧıɑɡɩʏᴀᴄᴅᴇɪᴋᴍɴᴏᴘʀᴛᴜᴠᴢ",
     "aABBeEkKMMHHoOpPcCTTxXyYiIjJsSdqwhaAbBeEnHiIkKuMvNoOpPtTuYxXiagiYacdeikmnoprtuvz",
 )
-_LEET: Final = str.maketrans("0134578@$!|+€£", "oieasrbasiitel")
-_LEET_WITH_L: Final = str.maketrans("0134578@$!|+€£", "oleasrbaslltel")
+_LEET: Final = str.maketrans("0134578@$!|+€£", "oieastbasiitel")
+_LEET_WITH_L: Final = str.maketrans("0134578@$!|+€£", "oleastbaslltel")
+
+#: What stands behind a word and is no letter of it.
+_AFTER: Final = "!|+.,"
+#: What stands around a word.
+_AROUND: Final = "!?.,;:()'\""
+#: A text with so many words in which signs stand for letters is written that way.
+_LEET_TEXT: Final = 2
 
 _HIDDEN: Final = {"Cf", "Cc", "Cs", "Co", "Cn"}
 _RUN: Final = re.compile(r"\S+")
 _WORD: Final = re.compile(r"[^\W_]+(?:['@$!|+€£*][^\W_]+)*|[.!?;\n]+")
+_END: Final = re.compile(r"(?<=[.!?;])\s+|\n+")
+#: Fewer words say too little to be read by themselves.
+_LEAST_WORDS: Final = 3
 #: Letters set apart, all by the same separator: "d r a g o n", "d.r.a.g.o.n".
 _SPACED: Final = re.compile(
     r"(?<![^\W_])[^\W_](?P<apart>[ .\-_*/~]{1,3})(?:[^\W_](?P=apart))+[^\W_](?![^\W_])", re.IGNORECASE
@@ -42,14 +53,21 @@ def views(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(view for shown in (text, *unwrapped(text)) for view in _views(shown)))
 
 
-def sentence(text: str) -> str:
-    """The text with its punctuation, without invisible characters, accents and lookalikes of Latin letters."""
-    return " ".join(_plain(text).split())
+def sentences(text: str) -> tuple[str, ...]:
+    """The text with its punctuation, and where it has several sentences each of them, so that none hides among others.
+
+    Without invisible characters, accents and lookalikes of Latin letters.
+    """
+    whole = _plain(text)
+    parts = [part for part in _END.split(whole) if len(part.split()) >= _LEAST_WORDS]
+    shown = (whole, *parts) if len(parts) > 1 else (whole,)
+    return tuple(dict.fromkeys(" ".join(part.split()) for part in shown))
 
 
 def _views(text: str) -> list[str]:
     plain = _plain(text)
     variants = [plain]
+    variants.append(_RUN.sub(lambda match: _without_slip(match[0]), plain))
     joined = _SPACED.sub(_join, plain)
     for candidate in (joined, _STRETCHED.sub(r"\1", joined), _STRETCHED.sub(r"\1\1", joined)):
         variants += [candidate, _unleet(candidate, _LEET), _unleet(candidate, _LEET_WITH_L)]
@@ -86,15 +104,27 @@ def _join(match: re.Match[str]) -> str:
     return f"{word} {word[1:]}" if word[0] in "aAiI" else word
 
 
+def _without_slip(word: str) -> str:
+    body = word.strip(_AROUND)
+    return word.replace(body, unslipped(body)) if body else word
+
+
 def _unleet(text: str, table: dict[int, int]) -> str:
+    """Digits and signs read as letters: in words that have both, and everywhere in a text that is written so."""
+    everywhere = sum(map(_is_disguised, _RUN.findall(text))) >= _LEET_TEXT
+
     def undo(match: re.Match[str]) -> str:
         word = match.group()
-        body = word.rstrip("!|+.,")
-        if body.isalpha() or not any(char.isalpha() for char in body) or _PLAIN_NUMBER.fullmatch(body):
-            return word
-        return body.translate(table)
+        if everywhere or _is_disguised(word):
+            return word.rstrip(_AFTER).translate(table)
+        return word
 
     return _RUN.sub(undo, text)
+
+
+def _is_disguised(word: str) -> bool:
+    body = word.rstrip(_AFTER)
+    return not body.isalpha() and any(char.isalpha() for char in body) and not _PLAIN_NUMBER.fullmatch(body)
 
 
 def _line(text: str) -> str:

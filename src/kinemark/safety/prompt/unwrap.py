@@ -12,17 +12,16 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from kinemark.safety.prompt.english import readable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BASE64: Final = re.compile(r"(?<![\w+/])(?:[A-Za-z0-9+/_-]{4}){3,}(?:[A-Za-z0-9+/_-]{2,3}={0,2})?(?![\w+/])")
 _HEX: Final = re.compile(r"(?<!\w)(?:[0-9a-fA-F]{2}[ :]?){8,}(?!\w)")
-#: The most frequent English words; a text that has more of them after a change than before was hidden by it.
-_FREQUENT: Final = {
-    "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "he", "her", "his", "how", "in", "into",
-    "is", "it", "its", "of", "on", "or", "she", "that", "the", "their", "they", "to", "up", "was", "with", "man",
-    "woman", "people", "show", "video", "someone",
-}  # fmt: skip
+#: A text was hidden by a change if so many of its longer words are English after it, and so many at most before.
+_READABLE: Final = 0.5
+_GARBLED: Final = 0.35
 _PICTURES: Final = {"So", "Sk"}
 #: Words in the names of pictograms that say nothing of what they show.
 _EMPTY: Final = {"sign", "symbol", "face", "with", "black", "white", "heavy", "medium"}
@@ -44,16 +43,10 @@ def _readings(text: str) -> Iterator[str]:
         inner = pattern.sub(lambda match, decode=decode: decode(match[0]) or match[0], text)  # type: ignore[misc]
         if inner != text:
             yield inner
-    before = _frequent(text)
-    for changed in (codecs.encode(text, "rot13"), text[::-1]):
-        if _frequent(changed) > before + 1:
-            yield changed
+    if readable(text) <= _GARBLED:
+        yield from (changed for changed in (codecs.encode(text, "rot13"), text[::-1]) if readable(changed) >= _READABLE)
     if any(unicodedata.category(char) in _PICTURES for char in text):
         yield "".join(_named(char) for char in text)
-
-
-def _frequent(text: str) -> int:
-    return sum(word in _FREQUENT for word in re.findall(r"[a-z]+", text.lower()))
 
 
 def _from_base64(written: str) -> str | None:

@@ -41,7 +41,7 @@ _TIMES: Final = {
     "picture-twin": 2.0,
 }
 _CHUNK: Final = 24
-_TWO_SCENES: Final = 1 / 6
+_TWO_SCENES: Final = 1 / 5
 #: A harmless scene that stands before another is short, so that the reader's window reaches the other.
 _SHORT: Final = 90
 
