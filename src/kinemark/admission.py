@@ -1,4 +1,4 @@
-"""Whether a request may be made, before anything is computed: its words, the people it names, the frames it gives.
+"""Whether a request may be made, before anything is computed: its words, the people it names, what it gives.
 
 What comes back is what may be made. The policy may have put a prompt in other words, and a person's handle has become
 the description that their record of consent gives.
@@ -7,26 +7,44 @@ the description that their record of consent gives.
 from __future__ import annotations
 
 import datetime as dt
+import io
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from kinemark.errors import RefusedError
+from kinemark.provenance.records.exceptions import standing
+from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.signing.keys import load_keys
+from kinemark.safety.classifiers.file import load_classifiers
 from kinemark.safety.consent.judge import judge_faces, judge_people
 from kinemark.safety.consent.register import Asked, Register, Use, described, handles
+from kinemark.safety.content import closed_world, open_world
+from kinemark.safety.creators import rules_in_force
+from kinemark.safety.decision import Judgement
 from kinemark.safety.gates import guarded, require_allowed, require_prompts
-from kinemark.safety.policy.store import policy_in_force
+from kinemark.safety.prompt.language import judge_language
+from kinemark.safety.seal import seal
+from kinemark.uploads import frames_of, judge_blocked, judge_credentials, judge_lineage
 
 if TYPE_CHECKING:
+    from kinemark.safety.classifiers.seam import Classifiers
     from kinemark.safety.consent.record import Verb
     from kinemark.safety.consent.register import Entry
-    from kinemark.safety.decision import Decision, Judgement
+    from kinemark.safety.content import ContentGate
+    from kinemark.safety.decision import Decision
     from kinemark.safety.policy.file import Policy
     from kinemark.settings import Settings
-    from kinemark.timeline import Known, Timeline
+    from kinemark.timeline import Timeline
 
 #: Who asks at the command line and from Python, as records of consent name them.
 OPERATOR: Final = "operator"
+
+
+#: Refusals after which what was given is sealed.
+_SEALED: Final = frozenset({"minors", "blocklist"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +56,14 @@ class Admitted:
         judgements: what was judged so far.
         people: the records of those who are in it.
         policy: the policy that judged.
+        content: what has to look at what comes out.
     """
 
     timeline: Timeline
     judgements: tuple[Judgement, ...]
     people: tuple[Entry, ...]
     policy: Policy
+    content: ContentGate
 
     @property
     def texts(self) -> list[str]:
@@ -56,30 +76,102 @@ def admit(timeline: Timeline, settings: Settings, *, photoreal: bool) -> Admitte
 
     Args:
         timeline: what is asked.
-        settings: where the policy and the register of consent lie.
+        settings: where the policy, the registers and the ledger lie.
         photoreal: whether the model's pictures could be taken for recordings.
 
     Raises:
-        RefusedError: a gate refuses.
-        RequestError: the policy in force cannot be read.
+        RefusedError: a gate refuses; what was given is sealed first where the law wants it kept.
+        RequestError: the policy in force, or the file of classifiers, cannot be read.
+        FailureError: a register or the ledger is damaged.
     """
-    policy = policy_in_force(settings)
-    texts, judgements = require_prompts([span.text for span in timeline.prompts], policy)
-    people: tuple[Entry, ...] = ()
-    if handles(texts):
-        asked = Asked(_verb(timeline), OPERATOR, texts, photoreal)
-        with Register(settings.consent_dir) as register:
-            agreed, people = judge_people(register, asked, now=dt.datetime.now(dt.UTC))
-        judgements = (*judgements, agreed)
+    policy, classifiers = rules_in_force(settings), load_classifiers(settings.classifiers_path)
+    if photoreal:
+        _require_looking(policy, classifiers, settings)
+    try:
+        texts, judgements, people = _judge_words(timeline, policy, classifiers, settings, photoreal=photoreal)
+        judgements += _judge_given(timeline, people, policy, settings)
         require_allowed(judgements, policy)
-        # A record's description is a prompt like any other.
-        texts, again = require_prompts([described(text, people) for text in texts], policy)
-        judgements = (*judgements, *again)
-    for known in timeline.knowns:
-        judgements = (*judgements, _judge_given(known, timeline.fps, people, policy))
-    require_allowed(judgements, policy)
+    except RefusedError as refused:
+        _seal_given(timeline, refused, settings)
+        raise
     spans = tuple(replace(span, text=text) for span, text in zip(timeline.prompts, texts, strict=True))
-    return Admitted(replace(timeline, prompts=spans), judgements, people, policy)
+    given = bool(timeline.knowns)
+    content = (
+        open_world(policy, people, classifiers, given=given, photoreal=photoreal)
+        if given or photoreal
+        else closed_world()
+    )
+    return Admitted(replace(timeline, prompts=spans), judgements, people, policy, content)
+
+
+def _judge_words(
+    timeline: Timeline, policy: Policy, classifiers: Classifiers, settings: Settings, *, photoreal: bool
+) -> tuple[tuple[str, ...], tuple[Judgement, ...], tuple[Entry, ...]]:
+    """What may be made of the prompts, what was judged, and the records of those whom they name."""
+    asked_for = [span.text for span in timeline.prompts]
+    texts, judgements = require_prompts(asked_for, policy, classifiers.prompts)
+    if photoreal:
+        judgements = (*judgements, guarded("language", "prompt", policy, lambda: judge_language(asked_for, policy)))
+        require_allowed(judgements, policy)
+    if not handles(texts):
+        return texts, judgements, ()
+    asked = Asked(_verb(timeline), OPERATOR, texts, photoreal)
+    with Register(settings.consent_dir) as register:
+        agreed, people = judge_people(register, asked, now=dt.datetime.now(dt.UTC))
+    judgements = (*judgements, agreed)
+    require_allowed(judgements, policy)
+    # A record's description is a prompt like any other.
+    texts, again = require_prompts([described(text, people) for text in texts], policy, classifiers.prompts)
+    return texts, (*judgements, *again), people
+
+
+def _judge_given(
+    timeline: Timeline, people: tuple[Entry, ...], policy: Policy, settings: Settings
+) -> tuple[Judgement, ...]:
+    if not timeline.knowns:
+        return ()
+    frames = [frames_of(known) for known in timeline.knowns]
+    return (
+        guarded("blocklist", "input", policy, lambda: judge_blocked(timeline.sources, frames, settings)),
+        guarded("credentials", "input", policy, lambda: judge_credentials(timeline.sources)),
+        *judge_lineage(frames, settings),
+        *(
+            guarded("consent", "input", policy, partial(judge_faces, frames_THWC, timeline.fps, people))
+            for frames_THWC in frames
+        ),
+    )
+
+
+def _seal_given(timeline: Timeline, refused: RefusedError, settings: Settings) -> None:
+    """Keep what was given with a refused request from everybody, where the refusal is of that kind."""
+    decided = refused.decision.deciding if refused.decision and refused.decision.judgements else None
+    if not timeline.knowns or decided is None or not {decided.category, decided.rule} & _SEALED:
+        return
+    material = io.BytesIO()
+    prompts = "\n".join(span.text for span in timeline.prompts)
+    np.savez_compressed(material, *map(frames_of, timeline.knowns), prompts=np.array(prompts))
+    seal(settings.sealed_dir, material.getvalue(), decided.rule, now=dt.datetime.now(dt.UTC))
+
+
+def _require_looking(policy: Policy, classifiers: Classifiers, settings: Settings) -> None:
+    """A model that could show anything needs somebody to look, or the operator's signed exception.
+
+    Raises:
+        RefusedError: neither is there.
+    """
+    keys = load_keys(settings.keys_dir)
+    if classifiers.pictures:
+        return
+    if keys is not None and settings.ledger_path.is_file():
+        with Ledger.open(settings.ledger_path) as ledger:
+            if standing(ledger, keys, "photoreal-without-classifier"):
+                return
+    reason = (
+        "This model's pictures could be taken for recordings, and no classifier looks at what comes out. Name one in "
+        f"{settings.classifiers_path}, or sign that you go without: "
+        'kinemark ledger except photoreal-without-classifier "why" --by NAME.'
+    )
+    require_allowed((Judgement("content", "output", "refuse", None, "no-classifier", reason),), policy)
 
 
 def enter_uses(admitted: Admitted, decision: Decision, model: str, settings: Settings) -> None:
@@ -95,9 +187,3 @@ def enter_uses(admitted: Admitted, decision: Decision, model: str, settings: Set
 
 def _verb(timeline: Timeline) -> Verb:
     return "edit" if timeline.knowns else "generate"
-
-
-def _judge_given(known: Known, fps: int, people: tuple[Entry, ...], policy: Policy) -> Judgement:
-    bytes_TCHW = (known.video_TCHW * 255).round().clamp(0, 255).byte().numpy()
-    frames_THWC = np.ascontiguousarray(bytes_TCHW.transpose(0, 2, 3, 1))
-    return guarded("consent", "input", policy, lambda: judge_faces(frames_THWC, fps, people))

@@ -30,8 +30,7 @@ from kinemark.model.text import count_words
 from kinemark.model.tokenizer import MAX_WORDS
 from kinemark.provenance.release import Released, ReleaseFacts, release
 from kinemark.provenance.signing.given import GivenSpan, given_spans
-from kinemark.safety.decision import Judgement
-from kinemark.safety.gates import closed_world, judge_output, refusal
+from kinemark.safety.gates import judge_output, refusal
 from kinemark.sampling.coarse import count_steps, experts_of, stream_coarse_first
 from kinemark.sampling.conditions import Conditions, draw_noise
 from kinemark.sampling.flow import clean_from_velocity, per_slot
@@ -41,7 +40,7 @@ from kinemark.settings import Settings, load_settings
 from kinemark.timeline import SPARK_SIZES, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -85,6 +84,7 @@ class Clip:
         seed: the same request with the same seed is the same clip.
         understood: for each prompt, what of it the model understood and which words it does not know.
         given: what of the clip was given and not made.
+        sources: the files that it was given from; the manifest names them, with their own manifests.
     """
 
     frames_THWC: NDArray[np.uint8]
@@ -96,6 +96,7 @@ class Clip:
     seed: int
     understood: tuple[Reading, ...]
     given: tuple[GivenSpan, ...] = ()
+    sources: tuple[Path, ...] = ()
 
     def save(
         self,
@@ -103,7 +104,6 @@ class Clip:
         *,
         settings: Settings | None = None,
         write_prompt: bool = False,
-        sources: Sequence[Path] = (),
         credits: Credits | None = None,  # noqa: A002  (what they are called)
     ) -> Released:
         """Mark, encode, sign and record the clip, and write it to `path` (which ends in .mp4).
@@ -112,7 +112,6 @@ class Clip:
             path: where the file goes.
             settings: where keys and ledger are; by default as the environment says.
             write_prompt: whether everybody who gets the file may read the prompt in it.
-            sources: files that given frames came from; the manifest names them, with their own manifests.
             credits: what the manifest says about who made it and who owns it.
 
         Raises:
@@ -125,7 +124,7 @@ class Clip:
             prompt=self.prompt,
             write_prompt=write_prompt,
             given=self.given,
-            sources=tuple(sources),
+            sources=self.sources,
             credits=credits,
         )
         return release(self.frames_THWC, self.decision, path, facts, settings or load_settings())
@@ -166,20 +165,19 @@ def generate(
     _check_timeline(timeline)
     sampler, guidance, seed = _sampler(steps), _guidance(guidance), _seed(seed)
     settings = load_settings()
-    admitted = admit(timeline, settings, photoreal=False)
-    timeline, texts = admitted.timeline, admitted.texts
-
     report("load", 0, 1)
     loaded = load_model(model) if isinstance(model, str) else model
     _check_model(timeline, loaded)
+    # Before anything is computed: what may be asked depends on what the model could show.
+    admitted = admit(timeline, settings, photoreal=loaded.photoreal)
+    timeline, texts = admitted.timeline, admitted.texts
     sampler = sampler.fitted(loaded.config)
     with torch.no_grad():
         frames_THWC = _make(timeline, loaded, sampler, guidance, seed, report)
         understood = tuple(loaded.text.read(texts))
 
     report("check", 0, 1)
-    content = _given_frames if timeline.knowns else closed_world
-    decision = judge_output(frames_THWC, timeline.fps, admitted.judgements, admitted.policy, content=content)
+    decision = judge_output(frames_THWC, timeline.fps, admitted.judgements, admitted.policy, content=admitted.content)
     if not decision.allow:
         raise refusal(decision)
     enter_uses(admitted, decision, loaded.name, settings)
@@ -194,6 +192,7 @@ def generate(
         seed,
         understood,
         _given(timeline),
+        timeline.sources,
     )
 
 
@@ -290,12 +289,6 @@ def _check_model(timeline: Timeline, model: Model) -> None:
             f"{model.name} was not trained to {' or to '.join(sorted(missing))}; it can: {can}. "
             "Ask for that, or choose a model that was"
         )
-
-
-def _given_frames(frames_THWC: NDArray[np.uint8], fps: float) -> Judgement:  # noqa: ARG001  (a ContentGate)
-    """The content gate where frames were given: they can show anything, and the clip has to say that they were."""
-    reason = "Some frames were given and not made by the model; no classifier has looked at what they show."
-    return Judgement("content", "output", "label", None, "given-frames", reason)
 
 
 # From values to frames.

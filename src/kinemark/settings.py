@@ -3,6 +3,7 @@
 | variable | meaning | default |
 |---|---|---|
 | KINEMARK_HOME | keys, ledger and other state of this installation | ~/.local/share/kinemark |
+| KINEMARK_RETENTION_DAYS | days for which prompts, and words written to the desk, are kept | 30 |
 | KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
 
@@ -11,14 +12,20 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from kinemark.errors import RequestError
+
+RETENTION_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where this installation keeps its state, and the names of the legal profiles that its releases follow."""
+    """Where this installation keeps its state, how long, and which legal profiles its releases follow."""
 
     home: Path
     profiles: str = ""
+    retention_days: int = RETENTION_DAYS
 
     @property
     def keys_dir(self) -> Path:
@@ -41,6 +48,31 @@ class Settings:
         return self.home / "consent"
 
     @property
+    def creators_path(self) -> Path:
+        """Who opted out of, or into, having their style or likeness asked for; a line of JSON each."""
+        return self.home / "creators.jsonl"
+
+    @property
+    def blocklist_dir(self) -> Path:
+        """Hashes of what nothing is made from."""
+        return self.home / "blocklist"
+
+    @property
+    def classifiers_path(self) -> Path:
+        """Which classifiers of others the operator added to the gates."""
+        return self.home / "classifiers.toml"
+
+    @property
+    def sealed_dir(self) -> Path:
+        """Suspected material on minors, encrypted, for the operator's legal route."""
+        return self.home / "sealed"
+
+    @property
+    def measurements_dir(self) -> Path:
+        """The last measurements of this installation's gates, as JSON."""
+        return self.home / "measurements"
+
+    @property
     def ledger_path(self) -> Path:
         """The append-only ledger, an SQLite file."""
         return self.home / "ledger.sqlite"
@@ -57,9 +89,20 @@ class Settings:
 
 
 def load_settings() -> Settings:
-    """Read the environment once and return what it says."""
+    """Read the environment once and return what it says.
+
+    Raises:
+        RequestError: a value that cannot be used.
+    """
     default = Path.home() / ".local" / "share" / "kinemark"
     return Settings(
         home=Path(os.environ.get("KINEMARK_HOME") or default).expanduser(),
         profiles=os.environ.get("KINEMARK_PROFILES", ""),
+        retention_days=_days(os.environ.get("KINEMARK_RETENTION_DAYS") or str(RETENTION_DAYS)),
     )
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise RequestError(f"KINEMARK_RETENTION_DAYS is {text!r}; give a whole number of days, 0 or more")
+    return int(text)

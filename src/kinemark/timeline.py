@@ -24,6 +24,7 @@ from kinemark.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -175,7 +176,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """A request: `num_frames` frames at `fps` and `size` (height, width), the given ones, and the prompts in order.
+    """A request: `num_frames` frames at `fps` and `size` (height, width), what is given and the prompts in order.
 
     Every verb is a constructor, and none leaves another trace than the frames it gives and their noise levels.
     """
@@ -185,6 +186,7 @@ class Timeline:
     size: tuple[int, int]
     knowns: tuple[Known, ...]
     prompts: tuple[PromptSpan, ...]
+    sources: tuple[Path, ...] = ()
     #: Frames of the grid before the first frame of the clip.
     lead: int = field(init=False, default=0)
 

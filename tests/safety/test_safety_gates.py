@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from kinemark.errors import RefusedError
+from kinemark.safety.content import ContentGate, closed_world
 from kinemark.safety.decision import REQUIRED_GATES, Decision, digest_frames
-from kinemark.safety.gates import closed_world, judge_output, judge_prompt, refusal, require_allowed
+from kinemark.safety.gates import judge_output, judge_prompt, refusal, require_allowed
 from kinemark.safety.policy.file import load_policy
 
 POLICY = load_policy()
 BAD = "a beheaded soldier"
+CLOSED = closed_world()
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def frames() -> np.ndarray:
     return np.stack([np.roll(still, 2 * i, axis=1) for i in range(9)])
 
 
-def decide(frames, prompt="a red boat", content=closed_world, fps=8) -> Decision:
+def decide(frames, prompt="a red boat", content=CLOSED, fps=8) -> Decision:
     return judge_output(frames, fps, judge_prompt(prompt, POLICY), POLICY, content=content)
 
 
@@ -42,7 +44,7 @@ def test_a_refused_prompt_is_never_released_whatever_the_frames(frames):
 
 
 def test_without_a_judged_prompt_nothing_is_released(frames):
-    decision = judge_output(frames, 8, (), POLICY, content=closed_world)
+    decision = judge_output(frames, 8, (), POLICY, content=closed_world())
     assert not decision.allow
     assert decision.missing == ("prompt",)
     assert "prompt" in str(refusal(decision))
@@ -63,7 +65,7 @@ def test_a_gate_that_breaks_refuses_and_says_so(frames):
     def broken(frames_THWC, fps):
         raise RuntimeError("secret detail of the machine")
 
-    decision = decide(frames, content=broken)
+    decision = decide(frames, content=ContentGate({"content": broken}))
     assert not decision.allow
     assert decision.deciding.rule == "gate-failed"
     assert "content gate failed (RuntimeError)" in decision.deciding.reason

@@ -8,9 +8,11 @@ import typer
 
 from kinemark import __version__
 from kinemark.cli import (
+    blocklist,
     check,
     compliance,
     consent,
+    creators,
     desk,
     evaluate,
     generate,
@@ -20,6 +22,9 @@ from kinemark.cli import (
     policy,
     redteam,
     robustness,
+    sealed,
+    sweep,
+    system_card,
     train,
     trust,
     verify,
@@ -54,10 +59,15 @@ app.command(name="train")(train.train)
 app.command(name="robustness")(robustness.robustness)
 app.command(name="redteam")(redteam.redteam)
 app.command(name="parity")(redteam.parity)
+app.command(name="system-card")(system_card.system_card)
+app.command(name="sweep")(sweep.sweep)
 app.command(name="compliance")(compliance.compliance)
 app.command(name="info")(info.info)
 app.add_typer(policy.app, name="policy")
 app.add_typer(consent.consent_app, name="consent")
+app.add_typer(creators.app, name="creators")
+app.add_typer(blocklist.app, name="blocklist")
+app.add_typer(sealed.app, name="sealed")
 app.add_typer(desk.desk_app("appeal", "Have a refusal looked at again."), name="appeal")
 app.add_typer(desk.desk_app("report", "Say that a clip or a use breaks the policy."), name="report")
 app.add_typer(desk.desk_app("takedown", "Ask for a clip to be withdrawn."), name="takedown")

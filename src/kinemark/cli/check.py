@@ -34,13 +34,13 @@ def check(
 
     Whatever the answer is, the exit code is 0: the question was answered.
     """
+    from kinemark.safety.creators import rules_in_force
     from kinemark.safety.policy.file import load_policy
-    from kinemark.safety.policy.store import policy_in_force
     from kinemark.settings import load_settings
 
     if (prompt is None) == (file is None):
         raise RequestError('give a prompt, or a file of prompts: kinemark check "..." or kinemark check --file FILE')
-    rules = load_policy(policy) if policy else policy_in_force(load_settings())
+    rules = load_policy(policy) if policy else rules_in_force(load_settings())
     if file is not None:
         _check_file(file, rules, as_json=json or jsonl)
         return

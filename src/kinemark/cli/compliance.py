@@ -63,7 +63,8 @@ def _make(profiles: str, folder: Path) -> Evidence:
     from kinemark.provenance.marks import watermark
     from kinemark.provenance.release import ReleaseFacts, release
     from kinemark.provenance.signing.keys import require_keys
-    from kinemark.safety.gates import closed_world, judge_output, judge_prompt
+    from kinemark.safety.content import closed_world
+    from kinemark.safety.gates import judge_output, judge_prompt
     from kinemark.safety.policy.store import policy_in_force
     from kinemark.settings import load_settings
     from kinemark.timeline import SPARK_FPS
@@ -71,7 +72,7 @@ def _make(profiles: str, folder: Path) -> Evidence:
     settings = replace(load_settings(), profiles=profiles)
     prompt, policy = "a quiet scene for a check", policy_in_force(settings)
     frames = rendered(random.Random(1), round(SECONDS * SPARK_FPS), (256, 384))
-    decision = judge_output(frames, SPARK_FPS, judge_prompt(prompt, policy), policy, content=closed_world)
+    decision = judge_output(frames, SPARK_FPS, judge_prompt(prompt, policy), policy, content=closed_world())
     facts = ReleaseFacts(SPARK_FPS, "worlds", "0" * 64, prompt)
     made = release(frames, decision, folder / "check.mp4", facts, settings)
     seen = read_video(made.path).frames_THWC

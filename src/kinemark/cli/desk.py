@@ -82,12 +82,27 @@ def desk_app(kind: Kind, summary: str) -> typer.Typer:
         """Answer a case, with reasons. It is closed."""
         with _desk() as desk:
             case = desk.decide(id_, outcome, reasons, by=by, now=_now())
+        if outcome == "removed":
+            _take_down(case)
         if json:
             print_json(case.statement())
             return
         out().print(f"{case.id}: {outcome}. The statement of reasons: kinemark {kind} show {case.id} --json")
 
     return app
+
+
+def _take_down(case: Case) -> None:
+    """Enter it in the ledger, where the clip is one of this installation's: nothing is made from it any more."""
+    from kinemark.provenance.records.ledger import Ledger
+    from kinemark.settings import load_settings
+
+    path = load_settings().ledger_path
+    if not path.is_file():
+        return
+    with Ledger.open(path) as ledger:
+        if ledger.find(case.subject) and not ledger.taken_down(case.subject):
+            ledger.append("takedown", case.subject, {"case": case.id, "ground": case.ground})
 
 
 def _desk() -> Desk:

@@ -52,8 +52,7 @@ def generate(
     with shown(console) if console.is_terminal else nullcontext(None) as progress:
         scale = GUIDANCE if guidance is None else guidance
         clip = make(timeline, model=model, seed=seed, steps=steps, guidance=scale, progress=progress)
-    sources = [path for path in (image, extend) if path is not None]
-    released = clip.save(output, write_prompt=embed_prompt, sources=sources, credits=rights)
+    released = clip.save(output, write_prompt=embed_prompt, credits=rights)
     if json:
         print_json(_facts(clip, released))
         return

@@ -5,6 +5,7 @@ Shapes: T frames, H height, W width, C channels.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kinemark.errors import RequestError
@@ -39,9 +40,11 @@ def timeline_for(prompt: str, seconds: float, size: str | None, image: Path | No
     wanted = parse_size(size) if size else None
     frames = max(1, round(seconds * SPARK_FPS))
     if image:
-        return Timeline.from_image(_picture(image, wanted), prompt, num_frames=frames, fps=SPARK_FPS)
+        timeline = Timeline.from_image(_picture(image, wanted), prompt, num_frames=frames, fps=SPARK_FPS)
+        return replace(timeline, sources=(image,))
     if clip:
-        return Timeline.extend(_video(clip, wanted, MAX_SECONDS), prompt, after=frames, fps=SPARK_FPS)
+        timeline = Timeline.extend(_video(clip, wanted, MAX_SECONDS), prompt, after=frames, fps=SPARK_FPS)
+        return replace(timeline, sources=(clip,))
     return Timeline.from_text(prompt, num_frames=frames, fps=SPARK_FPS, size=wanted or (SIDE, SIDE))
 
 

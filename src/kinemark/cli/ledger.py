@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,6 +131,29 @@ def erase(id_: Annotated[str, typer.Argument(metavar="ID", help="The clip's id."
         forget(load_settings().manifests_dir, id_)
         ledger.erase(id_)
     out().print(f"{id_} is erased: its prompt's commitment can never be opened again, and its manifest is gone.")
+
+
+@app.command(name="except")
+def except_(
+    what: Annotated[str, typer.Argument(help="photoreal-without-classifier", show_default=False)],
+    reason: Annotated[str, typer.Argument(help="Why; everybody who reads the ledger reads this.", show_default=False)],
+    by: Annotated[str, typer.Option(help="Who takes it upon themselves.", show_default=False)],
+) -> None:
+    """Sign an exception into the ledger. It can be seen by everybody, and is never removed."""
+    from kinemark.provenance.records.exceptions import sign_exception
+    from kinemark.provenance.records.ledger import Ledger
+    from kinemark.provenance.signing.keys import require_keys
+    from kinemark.settings import load_settings
+
+    if what != "photoreal-without-classifier":
+        raise RequestError(f"there is no exception {what!r}; there is photoreal-without-classifier")
+    settings = load_settings()
+    keys = require_keys(settings.keys_dir)
+    with Ledger.open(settings.ledger_path, create=True) as ledger:
+        entry = sign_exception(
+            ledger, keys, "photoreal-without-classifier", by=by, reason=reason, now=dt.datetime.now(dt.UTC)
+        )
+    out().print(f"Entry {entry.seq}: {what}, by {by}.", soft_wrap=True)
 
 
 def _opened() -> Ledger:

@@ -34,6 +34,7 @@ def redteam(
     chosen, searched = _chosen(attacks)
     rules = load_policy(policy) if policy else policy_in_force(load_settings())
     result = measure(suite, read_suite(suite), rules, chosen, seed=seed, searched=searched)
+    _keep("report", as_json(result))
     if report is not None:
         _write(report, {"README.md": as_page(result), "report.json": _dumped(as_json(result))})
     if json:
@@ -76,12 +77,20 @@ def parity(
 
     rules = load_policy(policy) if policy else policy_in_force(load_settings())
     result = measure_parity(rules, seed=seed)
+    _keep("parity", as_json(result))
     if report is not None:
         _write(report, {"PARITY.md": as_page(result), "parity.json": _dumped(as_json(result))})
     if json:
         print_json(as_json(result))
     else:
         out().print(as_page(result), markup=False, soft_wrap=True)
+
+
+def _keep(name: str, value: dict[str, Any]) -> None:
+    """Keep the last measurement of this installation, for its system card."""
+    from kinemark.settings import load_settings
+
+    _write(load_settings().measurements_dir, {f"{name}.json": _dumped(value)})
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

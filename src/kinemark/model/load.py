@@ -68,6 +68,8 @@ class Model:
     """sha256 of the weights file, in hexadecimal."""
     path: Path
     """The weights file."""
+    photoreal: bool = False
+    """Whether its pictures could be taken for recordings; models of drawn worlds cannot."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:

@@ -138,6 +138,8 @@ def release(
             "policy_version": decision.policy_version,
             "policy_digest": decision.policy_digest,
             "gates_digest": decision.gates_digest,
+            "labels": [list(label) for label in decision.labels],
+            "unseen": list(decision.unseen),
             "file_sha256": sha256,
             "manifest": manifest,
             "manifest_sha256": keep(settings.manifests_dir, claim.id, signature.manifest),

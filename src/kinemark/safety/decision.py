@@ -70,6 +70,7 @@ class Decision:
         frames_digest: `digest_frames` of what was judged; empty while there are no frames (a prompt on its own).
         judgements: at least one of every gate in `REQUIRED_GATES` once the frames have been judged.
         gates_digest: SHA-256 of the gates that judged (`gates.gates_digest`); empty while there are no frames.
+        unseen: categories of the policy for which nobody looked at the frames.
     """
 
     policy_version: str
@@ -77,6 +78,7 @@ class Decision:
     frames_digest: str
     judgements: tuple[Judgement, ...]
     gates_digest: str = ""
+    unseen: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -95,6 +97,12 @@ class Decision:
         if not self.judgements:
             raise ValueError("nothing has been judged, so no judgement decides")
         return max(self.judgements, key=lambda judgement: ACTIONS.index(judgement.action))
+
+    @property
+    def labels(self) -> tuple[tuple[str | None, str], ...]:
+        """Category and rule of everything that whoever sees the clip has to be told; also what was made of it later."""
+        found = {(one.category, one.rule) for one in self.judgements if one.action == "label"}
+        return tuple(sorted(found, key=lambda label: (label[1], label[0] or "")))
 
     def verdict(self) -> dict[str, Any]:
         """The deciding judgement as people and programs are told it; later versions only add keys."""
@@ -125,7 +133,8 @@ class Decision:
         try:
             fields = json.loads(text)
             judgements = _judgements(fields.pop("judgements"))
-            return cls(judgements=judgements, **fields)
+            unseen = tuple(map(str, fields.pop("unseen", ())))
+            return cls(judgements=judgements, unseen=unseen, **fields)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not a decision: {error}") from error
 

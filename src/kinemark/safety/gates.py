@@ -1,8 +1,7 @@
 """Running the gates, so that a gate that breaks refuses.
 
 `judge_prompt` comes before any compute; `judge_output` looks at the frames and returns the `Decision` that
-`provenance.release` asks for. A model whose output could show anything needs a content gate that looks at pictures;
-`closed_world` is the one for models that can only draw the shapes they were trained on.
+`provenance.release` asks for.
 
 Shapes: T frames, H height, W width, C colour channels (RGB, uint8).
 """
@@ -11,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -25,42 +23,58 @@ from kinemark.safety.prompt.judge import judge_texts
 from kinemark.safety.prompt.rewrite import rewritten
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy as np
 
+    from kinemark.safety.classifiers.seam import PromptJudge
+    from kinemark.safety.content import ContentGate
     from kinemark.safety.policy.file import Policy
 
 log = logging.getLogger(__name__)
-
-#: Looks at frames_THWC and their frames a second, and judges what they show. Its gate is named "content".
-ContentGate = Callable[["np.ndarray", float], Judgement]
 
 FAILED: Final = "gate-failed"
 #: What a judgement depends on besides the policy.
 _GATES: Final = {".py", ".safetensors", ".txt"}
 
 
-def judge_prompt(text: str | Sequence[str], policy: Policy) -> tuple[Judgement, ...]:
+def judge_prompt(text: str | Sequence[str], policy: Policy, more: Sequence[PromptJudge] = ()) -> tuple[Judgement, ...]:
     """Judge a prompt, or all the prompts of a storyboard: together first, since harm can be split up, then each.
 
     The same prompt gets the same answer whichever model it is meant for.
+
+    Args:
+        text: the prompt, or the prompts.
+        policy: what is judged by.
+        more: the operator's classifiers; what ours let through, each of them is asked about.
     """
     prompts = (text,) if isinstance(text, str) else tuple(text)
-    together = (" ".join(prompts),) if len(prompts) > 1 else ()
-    return judge_prompts((*together, *prompts), policy)
+    asked = (*((" ".join(prompts),) if len(prompts) > 1 else ()), *prompts)
+    judgements = judge_prompts(asked, policy)
+    if all(judgement.allow for judgement in judgements):
+        judgements += tuple(one for judge in more for one in _asked(judge, asked, policy))
+    return judgements
 
 
-def require_prompts(texts: Sequence[str], policy: Policy) -> tuple[tuple[str, ...], tuple[Judgement, ...]]:
+def require_prompts(
+    texts: Sequence[str], policy: Policy, more: Sequence[PromptJudge] = ()
+) -> tuple[tuple[str, ...], tuple[Judgement, ...]]:
     """The prompts that may be made, and what was judged: some are said in other words first, and judged again.
+
+    Args:
+        texts: the prompts.
+        policy: what is judged by.
+        more: as for `judge_prompt`.
 
     Raises:
         RefusedError: one is refused, before or after it was rewritten.
     """
-    judgements = judge_prompt(texts, policy)
+    judgements = judge_prompt(texts, policy, more)
     require_allowed(judgements, policy)
     if all(judgement.action != "rewrite" for judgement in judgements):
         return tuple(texts), judgements
     made = tuple(rewritten(text, policy) for text in texts)
-    again = judge_prompt(made, policy)
+    again = judge_prompt(made, policy, more)
     if any(judgement.action == "rewrite" for judgement in again):
         again = tuple(replace(one, action="refuse") if one.action == "rewrite" else one for one in again)
     require_allowed(again, policy)
@@ -75,6 +89,15 @@ def judge_prompts(texts: Sequence[str], policy: Policy) -> tuple[Judgement, ...]
         log.debug("gate prompt failed", exc_info=True)
         failed = _failed("prompt", "prompt", policy, error)
         return tuple(failed for _ in texts)
+
+
+def _asked(judge: PromptJudge, texts: Sequence[str], policy: Policy) -> list[Judgement]:
+    """What somebody else's classifier says of each text; where it fails, it refuses."""
+    try:
+        return [_appealable(one, policy) for _, one in zip(texts, judge(texts, policy), strict=True)]
+    except Exception as error:
+        log.debug("a classifier failed", exc_info=True)
+        return [_failed("prompt", "prompt", policy, error)]
 
 
 def require_allowed(judgements: Sequence[Judgement], policy: Policy) -> None:
@@ -110,25 +133,15 @@ def judge_output(
         fps: frames a second.
         prompt_judgements: what `judge_prompt` said.
         policy: the policy that the decision will name.
-        content: what looks at what the frames show, such as `closed_world`.
+        content: what looks at what the frames show (`safety.content`).
     """
     output = (
         guarded("decode", "output", policy, partial(judge_decode, frames_THWC)),
         guarded("flash", "output", policy, partial(judge_flash, frames_THWC, fps)),
-        guarded("content", "output", policy, partial(content, frames_THWC, fps)),
+        *(guarded(name, "output", policy, partial(look, frames_THWC, fps)) for name, look in content.looks.items()),
     )
-    digest = digest_frames(frames_THWC)
-    return Decision(policy.version, policy.digest, digest, (*prompt_judgements, *output), gates_digest())
-
-
-def closed_world(frames_THWC: np.ndarray, fps: float) -> Judgement:  # noqa: ARG001  (a ContentGate)
-    """The content gate of a model that was trained on drawn shapes only and can show nothing else.
-
-    It looks at nothing: the rule is about the model. No person, place, mark or work exists in its world, so likeness,
-    nudity, gore and false records cannot come out of it.
-    """
-    reason = "The model draws the shapes of a closed world: no real person, place, brand or event can appear."
-    return Judgement("content", "output", "allow", None, "closed-world", reason)
+    digest, judgements = digest_frames(frames_THWC), (*prompt_judgements, *output)
+    return Decision(policy.version, policy.digest, digest, judgements, gates_digest(), content.unseen)
 
 
 def guarded(gate: str, stage: Stage, policy: Policy, judge: Callable[[], Judgement]) -> Judgement:

@@ -51,10 +51,10 @@ def test_two_faces_are_two():
     assert [face.box for face in found] == boxes
 
 
-def test_fast_clips_are_sampled_eight_times_a_second():
+def test_fast_clips_are_sampled_sixteen_times_a_second():
     seen: list[int] = []
     faces(np.stack([EMPTY] * 30), 30, lambda _: seen.append(1) or [])
-    assert len(seen) == 8
+    assert len(seen) == 15
 
 
 @pytest.mark.parametrize("at", [0, 10, 29])

@@ -49,8 +49,8 @@ class Entry:
 
     Attributes:
         seq: position, from 1 without gaps.
-        event: "release", "withdrawal" or "erasure".
-        id: the clip's id, eight hexadecimal digits.
+        event: what happened.
+        id: the clip's id, eight hexadecimal digits; of an exception, its own.
         time: when it was entered, RFC 3339 in UTC.
         fingerprint: clip hashes of the encoded file, 32 bytes each; empty for a withdrawal.
         body: everything else that is known, as JSON values.
@@ -179,6 +179,16 @@ class Ledger:
     def withdrawn(self, id_: str) -> bool:
         """Whether the release with this id never reached its place."""
         return self._has(id_, "withdrawal")
+
+    def taken_down(self, id_: str) -> bool:
+        """Whether it was decided that the release with this id is not to be shown any more."""
+        return self._has(id_, "takedown")
+
+    def exceptions(self) -> list[Entry]:
+        """Exceptions that the operator signed, the oldest first."""
+        with _errors(self._path):
+            query = "SELECT * FROM entries WHERE event = 'exception' ORDER BY seq"
+            return [_entry(row) for row in self._connection.execute(query)]
 
     def erased(self, id_: str) -> bool:
         """Whether the salt of the release with this id was destroyed on request."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Event = Literal["release", "withdrawal", "erasure"]
+Event = Literal["release", "withdrawal", "erasure", "takedown", "exception"]
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 _BY_MANIFEST: Final = "CREATE INDEX by_manifest ON entries (body ->> 'manifest');"
 
@@ -34,29 +34,23 @@ CREATE TRIGGER salts_never_change BEFORE UPDATE ON salts BEGIN SELECT RAISE(ABOR
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
-FROM_1: Final = f"""
+REBUILT: Final = f"""
 DROP TRIGGER entries_stay_same;
 DROP TRIGGER entries_stay_here;
 DROP TRIGGER salts_never_change;
 DROP INDEX one_of_each;
-ALTER TABLE entries RENAME TO entries_1;
-ALTER TABLE salts RENAME TO salts_1;
+DROP INDEX IF EXISTS by_manifest;
+ALTER TABLE entries RENAME TO old_entries;
+ALTER TABLE salts RENAME TO old_salts;
 {SCHEMA}
-INSERT INTO entries SELECT * FROM entries_1;
-INSERT INTO salts SELECT * FROM salts_1;
-DROP TABLE entries_1;
-DROP TABLE salts_1;
+INSERT INTO entries SELECT * FROM old_entries;
+INSERT INTO salts SELECT * FROM old_salts;
+DROP TABLE old_entries;
+DROP TABLE old_salts;
 """  # noqa: S608  (nothing here is anybody's input)
-"""Version 1 knew no erasures; its entries keep their digests."""
+"""Versions 1 to 3 knew fewer events; entries keep their digests."""
 
-
-FROM_2: Final = f"""
-{_BY_MANIFEST}
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
-"""Version 2 had no index of manifests."""
-
-STEPS: Final = {0: SCHEMA, 1: FROM_1, 2: FROM_2}
+STEPS: Final = {0: SCHEMA, 1: REBUILT, 2: REBUILT, 3: REBUILT}
 """What brings a file of an earlier version, or an empty one, to this version."""
 
 

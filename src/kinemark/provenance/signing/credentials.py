@@ -34,6 +34,8 @@ MAX_MANIFEST: Final = 32 << 20
 MAX_PICTURE: Final = 512 << 20
 """The same for a whole file whose container is not looked into here."""
 
+_MINING: Final = {"cawg.training-mining", "c2pa.training-mining"}
+
 _CONTENT_CHANGED: Final = {"assertion.bmffHash.mismatch", "assertion.dataHash.mismatch", "assertion.boxesHash.mismatch"}
 
 MIME: Final = {
@@ -70,6 +72,7 @@ class Credentials:
         seconds: the clip's duration as the manifest says it.
         iscc: the clip's ISCC code as the manifest says it.
         passed: C2PA's success codes.
+        refused: uses that its makers do not allow, or only under conditions, such as "ai_inference".
     """
 
     state: State
@@ -84,6 +87,7 @@ class Credentials:
     seconds: float | None = None
     iscc: str | None = None
     passed: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
 
 
 def read_credentials(path: Path, anchors: Sequence[Anchor], time_roots: str = "") -> Credentials:
@@ -187,7 +191,19 @@ def _read(path: Path, anchors: str | None, manifest: bytes | None = None) -> Cre
         label=store.get("active_manifest"),
         given=tuple(_given(active)),
         seconds=_seconds(active),
+        refused=frozenset(_refused(active)),
     )
+
+
+def _refused(active: dict[str, Any]) -> Iterator[str]:
+    """What C2PA's or CAWG's assertion on training and data mining does not simply allow."""
+    for assertion in active.get("assertions") or []:
+        data = assertion.get("data")
+        entries = data.get("entries") if isinstance(data, dict) else None
+        if assertion.get("label") in _MINING and isinstance(entries, dict):
+            for name, entry in entries.items():
+                if not isinstance(entry, dict) or entry.get("use") != "allowed":
+                    yield str(name).rpartition(".")[2]
 
 
 def _codes(results: dict[str, Any], kind: Literal["failure", "success"]) -> set[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from kinemark.safety.consent.register import Entry
+    from kinemark.safety.decision import Stage
     from kinemark.safety.frames.faces import Detector
 
 GATE: Final = "consent"
@@ -34,27 +35,33 @@ def judge_people(register: Register, asked: Asked, *, now: dt.datetime) -> tuple
 
 
 def judge_faces(
-    frames_THWC: np.ndarray, fps: float, people: tuple[Entry, ...], *, detect: Detector | None = None
+    frames_THWC: np.ndarray,
+    fps: float,
+    people: tuple[Entry, ...],
+    *,
+    stage: Stage = "input",
+    detect: Detector | None = None,
 ) -> Judgement:
-    """Whether given frames show a face that nobody vouches for.
+    """Whether frames show a face that nobody vouches for.
 
     There is no matcher here, so a face cannot be held against a record: that it is the face of whoever is named is the
     word of whoever names them, and is entered under their record.
 
     Args:
-        frames_THWC: what was given, uint8 RGB.
+        frames_THWC: what was given, or what came out; uint8 RGB.
         fps: frames a second.
         people: the records of those whom the prompt names, as `judge_people` found them.
+        stage: "input" for what was given, "output" for what came out.
         detect: finds the faces of a picture; the frontal cascade, if None.
     """
-    found = faces(frames_THWC, fps, detect)
+    found, where = faces(frames_THWC, fps, detect), "what was given" if stage == "input" else "the clip"
     if not found:
-        return Judgement(GATE, "input", "allow", None, _FACES, "No face was found in what was given.")
+        return Judgement(GATE, stage, "allow", None, _FACES, f"No face was found in {where}.")
     if people:
         names = ", ".join(f"@{entry.consent.handle}" for entry in people)
-        return Judgement(GATE, "input", "label", _CATEGORY, _FACES, f"A face was given, with the consent of {names}.")
+        return Judgement(GATE, stage, "label", _CATEGORY, _FACES, f"A face is seen, with the consent of {names}.")
     reason = (
-        f"A face is seen from {found[0].start / fps:.1f} s on in what was given, and the prompt names nobody who "
-        "agreed to it. Enter their consent (kinemark consent add) and name them as @handle, or give one without a face."
+        f"A face is seen from {found[0].start / fps:.1f} s on in {where}, and the prompt names nobody who "
+        "agreed to it. Enter their consent (kinemark consent add) and name them as @handle, or do without a face."
     )
-    return Judgement(GATE, "input", "refuse", _CATEGORY, _FACES, reason)
+    return Judgement(GATE, stage, "refuse", _CATEGORY, _FACES, reason)

@@ -198,6 +198,22 @@ class Desk:
         """The cases of a kind, the most urgent first; only those without an answer, if `pending`."""
         return [case for case in self._cases("kind", kind) if not pending or case.decision is None]
 
+    def forget(self, before: dt.datetime) -> int:
+        """Destroy what people wrote in cases that were decided before then; how many. Outcomes and times stay."""
+        decided = """SELECT "case" FROM steps WHERE step = 'decided' AND time < ?"""
+        with self._transaction():
+            told = f"""SELECT DISTINCT "case" FROM steps WHERE text != '' AND "case" IN ({decided})"""  # noqa: S608
+            rows = self._db.execute(told, (_time(before),)).fetchall()
+            for (id_,) in rows:
+                self._db.execute("UPDATE cases SET contact = '' WHERE id = ?", (id_,))
+                self._db.execute('UPDATE steps SET text = ? WHERE "case" = ?', ("", id_))
+        with self._errors():
+            # What was overwritten may lie in the log beside the file, and in free pages.
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return len(rows)
+
     def _cases(self, column: Literal["id", "kind"], value: str) -> list[Case]:
         """The cases that have this value there, with all their steps, in two questions."""
         chosen = f"FROM cases WHERE {column} = ?"

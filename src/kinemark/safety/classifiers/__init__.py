@@ -1,0 +1,1 @@
+"""Classifiers of others, behind the same seam as our own: endpoints, and models that run here."""

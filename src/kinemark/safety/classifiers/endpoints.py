@@ -1,0 +1,149 @@
+"""Classifiers behind an OpenAI-compatible endpoint: moderations, for text and pictures, and chat for guard models.
+
+Shapes: N pictures, H height, W width, C colour channels (RGB, uint8).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from PIL import Image
+
+from kinemark.errors import FailureError
+from kinemark.safety.classifiers.replies import MODERATION, category_of, messages
+from kinemark.safety.classifiers.seam import UNNAMED, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from kinemark.safety.classifiers.replies import Family
+    from kinemark.safety.decision import Judgement
+    from kinemark.safety.policy.file import Policy
+
+_MOST_BYTES: Final = 1 << 20
+_REPLY: Final = 16
+_QUALITY: Final = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a classifier answers.
+
+    Attributes:
+        url: up to and with `/v1`.
+        model: as the endpoint names it.
+        key: sent as a bearer token; empty for none.
+        seconds: how long an answer may take; after that the gate has failed, and refuses.
+    """
+
+    url: str
+    model: str
+    key: str = ""
+    seconds: float = 20.0
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401  (JSON)
+        """What the endpoint answers.
+
+        Raises:
+            FailureError: it answers with an error, with something that is no JSON or far too long, or not at all.
+        """
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        try:
+            answer = httpx.post(
+                f"{self.url.rstrip('/')}/{path}",
+                json={"model": self.model, **body},
+                headers=headers,
+                timeout=self.seconds,
+                follow_redirects=False,
+            )
+            answer.raise_for_status()
+            if len(answer.content) > _MOST_BYTES:
+                raise FailureError(f"the classifier at {self.url} answered {len(answer.content)} bytes")
+            return answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise FailureError(f"the classifier at {self.url} gave no answer: {type(error).__name__}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Moderation:
+    """OpenAI's moderation endpoint, and those that speak as it does."""
+
+    endpoint: Endpoint
+
+    def prompts(self, texts: Sequence[str], policy: Policy) -> list[Judgement]:
+        """Judge texts, all in one call.
+
+        Raises:
+            FailureError: no answer, or not one a text.
+        """
+        results = self._results(list(texts), len(texts))
+        return [judged(_worst(result), "moderation", "prompt", policy) for result in results]
+
+    def pictures(self, frames_NHWC: np.ndarray, policy: Policy) -> list[Judgement]:
+        """Judge pictures, a call each, as the endpoint wants it.
+
+        Raises:
+            FailureError: no answer.
+        """
+        found = []
+        for frame_HWC in frames_NHWC:
+            told = [{"type": "image_url", "image_url": {"url": _as_url(frame_HWC)}}]
+            found.append(judged(_worst(self._results(told, 1)[0]), "moderation", "output", policy))
+        return found
+
+    def _results(self, told: list[Any], count: int) -> list[dict[str, Any]]:
+        answer = self.endpoint.post("moderations", {"input": told})
+        results = answer.get("results") if isinstance(answer, dict) else None
+        if not isinstance(results, list) or len(results) != count:
+            raise FailureError(f"the classifier at {self.endpoint.url} did not answer each of {count} questions")
+        return results
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A guard model, or a general one that is asked in the policy's words, behind a chat endpoint."""
+
+    endpoint: Endpoint
+    family: Family
+
+    def prompts(self, texts: Sequence[str], policy: Policy) -> list[Judgement]:
+        """Judge texts, a call each.
+
+        Raises:
+            FailureError: no answer, or one that the family does not give.
+        """
+        return [judged(self._category(text, policy), self.family, "prompt", policy) for text in texts]
+
+    def _category(self, text: str, policy: Policy) -> str | None:
+        asked = {"messages": messages(self.family, text, policy), "temperature": 0, "max_tokens": _REPLY}
+        answer = self.endpoint.post("chat/completions", asked)
+        try:
+            reply = str(answer["choices"][0]["message"]["content"])
+        except (KeyError, IndexError, TypeError) as error:
+            raise FailureError(f"the classifier at {self.endpoint.url} answered without a message") from error
+        return category_of(self.family, reply, policy)
+
+
+def _worst(result: dict[str, Any]) -> str | None:
+    """The flagged category with the highest score, as the policy calls it."""
+    try:
+        flagged = [name for name, is_so in result["categories"].items() if is_so]
+        scores = result.get("category_scores", {})
+        if not flagged:
+            return UNNAMED if result["flagged"] else None
+        return MODERATION.get(max(flagged, key=lambda name: float(scores.get(name, 0))), UNNAMED)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FailureError(f"a moderation result is not what the endpoint should give: {error}") from error
+
+
+def _as_url(frame_HWC: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(frame_HWC).save(file, "JPEG", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

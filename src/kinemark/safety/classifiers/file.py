@@ -1,0 +1,115 @@
+"""`classifiers.toml`: which classifiers the operator adds to the gates that ship.
+
+[[moderation]]
+url = "http://127.0.0.1:8080/v1"
+model = "omni-moderation-latest"
+key_file = "moderation.key"         # beside this file; its first line is sent as a bearer token
+pictures = ["sexual", "violence", "self-harm"]      # what it is relied on for in pictures; none by default
+
+[[chat]]
+url = "http://127.0.0.1:8081/v1"
+model = "llama-guard-3"
+family = "llama-guard"              # or granite-guardian, shieldgemma, policy
+
+[[guard]]
+folder = "granite-guardian"         # a model in a folder, run here
+family = "granite-guardian"
+
+[[pictures]]
+folder = "nsfw"
+threshold = 0.5
+[pictures.labels]
+nsfw = "sexual"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path  # noqa: TC003  (pydantic reads the annotations)
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kinemark.errors import RequestError
+from kinemark.safety.classifiers.endpoints import Chat, Endpoint, Moderation
+from kinemark.safety.classifiers.local import Guard, Pictures
+from kinemark.safety.classifiers.replies import Family  # noqa: TC001  (pydantic reads the annotations)
+from kinemark.safety.classifiers.seam import Classifiers, PictureJudge
+
+if TYPE_CHECKING:
+    from kinemark.safety.classifiers.seam import PromptJudge
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Served(_Strict):
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    model: str
+    key_file: Path | None = None
+    seconds: Annotated[float, Field(gt=0, le=120)] = 20.0
+
+    def endpoint(self, beside: Path) -> Endpoint:
+        key = (beside / self.key_file).read_text("utf-8").split("\n")[0].strip() if self.key_file else ""
+        return Endpoint(self.url, self.model, key, self.seconds)
+
+
+class _Moderation(_Served):
+    pictures: list[str] = []
+
+
+class _Chat(_Served):
+    family: Family
+
+
+class _Guard(_Strict):
+    folder: Path
+    family: Family
+
+
+class _Pictures(_Strict):
+    folder: Path
+    labels: Annotated[dict[str, str], Field(min_length=1)]
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+class _File(_Strict):
+    moderation: list[_Moderation] = []
+    chat: list[_Chat] = []
+    guard: list[_Guard] = []
+    pictures: list[_Pictures] = []
+
+
+def load_classifiers(path: Path) -> Classifiers:
+    """The classifiers that a file names; none where there is no file.
+
+    Raises:
+        RequestError: the file, or a key's file, cannot be read or says something else than the above.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return Classifiers()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot read the classifiers {path}: {error}") from error
+    try:
+        file, beside = _File(**tomllib.loads(text)), path.parent
+        moderations = [(one, Moderation(one.endpoint(beside))) for one in file.moderation]
+        prompts: list[PromptJudge] = [moderation.prompts for _, moderation in moderations]
+        prompts += [Chat(one.endpoint(beside), one.family).prompts for one in file.chat]
+        prompts += [Guard(beside / one.folder, one.family).prompts for one in file.guard]
+    except (tomllib.TOMLDecodeError, ValidationError, OSError, TypeError) as error:
+        raise RequestError(f"the classifiers {path} cannot be used: {_problem(error)}") from error
+    pictures = [PictureJudge(frozenset(one.pictures), by.pictures) for one, by in moderations if one.pictures]
+    for one in file.pictures:
+        looks = Pictures(beside / one.folder, one.labels, one.threshold)
+        pictures.append(PictureJudge(frozenset(one.labels.values()), looks.judge))
+    return Classifiers(tuple(prompts), tuple(pictures))
+
+
+def _problem(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
