@@ -9,8 +9,12 @@ import pytest
 from drawn_face import drawn_face
 from kinemark.admission import admit, enter_uses
 from kinemark.errors import RefusedError
+from kinemark.provenance.records.exceptions import sign_exception
+from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.signing.keys import require_keys
 from kinemark.safety.consent.record import Consent, Scope
 from kinemark.safety.consent.register import Register
+from kinemark.safety.creators import choose
 from kinemark.safety.decision import Decision
 from kinemark.settings import Settings
 from kinemark.timeline import Timeline, video_from_frames
@@ -86,3 +90,38 @@ def test_the_person_sees_the_use_and_not_the_prompt(settings):
         (use,) = register.uses("ada")
     assert (use.verb, use.model, use.frames_digest) == ("edit", "spark", "ab" * 32)
     assert b"waves" not in (settings.consent_dir / "register.sqlite").read_bytes()
+
+
+def test_a_photoreal_model_needs_somebody_to_look_or_a_signed_exception(settings):
+    with pytest.raises(RefusedError, match="no classifier looks at what comes out") as caught:
+        admit(text("a red boat at sea"), settings, photoreal=True)
+    assert caught.value.decision.deciding.rule == "no-classifier"
+    keys = require_keys(settings.keys_dir)
+    with Ledger.open(settings.ledger_path, create=True) as ledger:
+        now = dt.datetime.now(dt.UTC)
+        sign_exception(ledger, keys, "photoreal-without-classifier", by="Kim", reason="trial", now=now)
+    admitted = admit(text("a red boat at sea"), settings, photoreal=True)
+    assert {"content", "text", "symbols", "faces"} <= set(admitted.content.looks)
+    assert "sexual" in admitted.content.unseen
+
+
+def test_a_photoreal_model_with_a_classifier_is_not_asked_in_an_unmeasured_language(settings):
+    settings.classifiers_path.write_text('[[pictures]]\nfolder = "nsfw"\nlabels = { nsfw = "sexual" }\n')
+    admitted = admit(text("a red boat at sea"), settings, photoreal=True)
+    assert "sexual" not in admitted.content.unseen
+    with pytest.raises(RefusedError, match="never measured"):
+        admit(text("кошка спит на красном диване"), settings, photoreal=True)
+    admit(text("кошка спит на красном диване"), settings, photoreal=False)
+
+
+def test_classifiers_of_the_operator_are_asked(settings):
+    settings.classifiers_path.write_text('[[chat]]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\nfamily = "policy"\n')
+    with pytest.raises(RefusedError, match="prompt gate failed"):
+        admit(text("a red boat at sea"), settings, photoreal=False)
+
+
+def test_creators_who_opted_out_are_not_asked_for(settings):
+    now = dt.datetime.now(dt.UTC)
+    choose(settings.creators_path, "Wendeline Zorquist", "style", "out", proof="mail", now=now)
+    admitted = admit(text("a boat in the style of Wendeline Zorquist"), settings, photoreal=False)
+    assert "Zorquist" not in admitted.texts[0]

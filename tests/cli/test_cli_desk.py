@@ -3,6 +3,8 @@ import json
 import pytest
 
 from command_line import run
+from kinemark.provenance.records.ledger import Ledger
+from kinemark.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +45,18 @@ def test_an_unknown_case_is_named(capsys):
     code, _, err = run(capsys, "appeal", "show", "appeal-1")
     assert code == 2
     assert "there is no case 'appeal-1'" in err
+
+
+def test_a_takedown_that_is_granted_is_entered_in_the_ledger(capsys, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    made = run(
+        capsys, "generate", "a red boat", "-o", clip, "--seconds", 0.5, "--steps", 1, "--size", "128x128", "--json"
+    )
+    id_ = json.loads(made[1])["id"]
+    for outcome in ("rejected", "removed", "removed"):
+        case = json.loads(run(capsys, "takedown", "open", id_, "that is me", "--json")[1])["case"]
+        assert run(capsys, "takedown", "decide", case, outcome, "seen", "--by", "Kim")[0] == 0
+    with Ledger.open(load_settings().ledger_path) as ledger:
+        assert [entry.event for entry in ledger.entries()] == ["release", "takedown"]
+    code, _, err = run(capsys, "generate", "a red boat", "-o", tmp_path / "next.mp4", "--extend", clip)
+    assert (code, "taken down" in " ".join(err.split())) == (3, True)

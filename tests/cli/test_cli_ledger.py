@@ -98,3 +98,14 @@ def test_a_bad_root_is_a_request_error(capsys, tmp_path):
     code, _, err = run(capsys, "trust", "add", "x", tmp_path / "keys" / "signer.pem")
     assert code == 2
     assert "no root" in " ".join(err.split())
+
+
+def test_an_exception_is_signed_by_name(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("KINEMARK_HOME", str(tmp_path / "exceptions"))
+    what = "photoreal-without-classifier"
+    assert "by Kim" in run(capsys, "ledger", "except", what, "a closed trial", "--by", "Kim")[1]
+    assert '"reason": "a closed trial"' in run(capsys, "ledger", "export")[1]
+    assert run(capsys, "ledger", "verify")[0] == 0
+    code, _, err = run(capsys, "ledger", "except", "everything", "why not", "--by", "Kim")
+    assert (code, "there is no exception 'everything'" in " ".join(err.split())) == (2, True)
+    assert run(capsys, "ledger", "except", what, " ", "--by", "Kim")[0] == 2

@@ -84,7 +84,8 @@ def _measured(
 
 
 def _rates(found: dict[str, Any]) -> dict[str, Any]:
-    rows = {f"{name} ({group['label']})": group for name, group in found["groups"].items()}
+    asked = {"unsafe": "stopped", "safe": "made"}
+    rows = {f"{name} ({asked[group['label']]})": group for name, group in found["groups"].items()}
     rows |= {f"through by {name}": attack["through"] for name, attack in found["attacks"].items()}
     return {name: {"rate": row["rate"], "interval": row["interval"], "n": row["n"]} for name, row in rows.items()}
 

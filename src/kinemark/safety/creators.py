@@ -119,4 +119,4 @@ def rules_in_force(settings: Settings) -> Policy:
         # As the gate reads it: without accents, in small letters.
         written = {word_digest(view) for view in (chosen.name, views(chosen.name)[0].replace(" .", ""))}
         names.update(written) if chosen.choice == "out" else names.difference_update(written)
-    return policy.model_copy(update={"digests": {name: sorted(entries) for name, entries in digests.items()}})
+    return policy.with_digests({name: sorted(entries) for name, entries in digests.items()})

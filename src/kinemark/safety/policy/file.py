@@ -117,6 +117,13 @@ class Policy(_Strict):
         """The digest lists by name, as `phrases.mark_digests` takes them."""
         return {name: frozenset(entries) for name, entries in self.digests.items()}
 
+    def with_digests(self, digests: dict[str, list[str]]) -> Policy:
+        """The same policy with other digest lists."""
+        other = self.model_copy(update={"digests": digests})
+        # A copy takes along what was computed from the old lists.
+        other.__dict__.pop("digest_lists", None)
+        return other
+
     def _matcher(self, category: Category, rule: Rule) -> Matcher:
         try:
             return Matcher(
