@@ -76,7 +76,9 @@ def require_prompts(
     made = tuple(rewritten(text, policy) for text in texts)
     again = judge_prompt(made, policy, more)
     if any(judgement.action == "rewrite" for judgement in again):
-        again = tuple(_appealable(replace(one, action="refuse"), policy) if one.action == "rewrite" else one for one in again)
+        again = tuple(
+            _appealable(replace(one, action="refuse"), policy) if one.action == "rewrite" else one for one in again
+        )
     require_allowed(again, policy)
     return made, (*judgements, *again)
 

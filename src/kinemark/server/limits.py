@@ -36,6 +36,7 @@ class Allowance:
 
 BINDINGS: Final = Allowance(120, 60)
 CONTENT: Final = Allowance(12, 60)
+PROMPTS: Final = Allowance(120, 60)
 PICTURE: Final = Allowance(12, 3600)
 
 

@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +33,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from kinemark.errors import FailureError, RequestError
 from kinemark.provenance.detect import verify
 from kinemark.provenance.findings import confirmed_id
 from kinemark.provenance.fingerprints import iscc
@@ -46,6 +43,7 @@ from kinemark.provenance.records.receipts import problem_of, receipt
 from kinemark.provenance.signing.credentials import WATERMARK_ALGORITHM
 from kinemark.provenance.signing.keys import Keys, load_keys
 from kinemark.provenance.signing.operators import document
+from kinemark.server.answers import HANDLERS, json_of, require_allowance, too_often
 from kinemark.server.limits import BINDINGS, CONTENT, Limits
 from kinemark.settings import load_settings
 
@@ -54,11 +52,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from kinemark.server.limits import Allowance
     from kinemark.settings import Settings
 
 MAX_UPLOAD: Final = 100 << 20
-MAX_QUESTION: Final = 64 << 10
 MAX_RESULTS: Final = 100
 ALGORITHMS: Final = (WATERMARK_ALGORITHM, iscc.ISCC_ALGORITHM)
 SUFFIXES: Final = {
@@ -97,7 +93,7 @@ def resolution_app(settings: Settings | None = None, limits: Limits | None = Non
             Route("/.well-known/kinemark.json", routes.operator, methods=["GET"]),
         ],
         middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"])],
-        exception_handlers={HTTPException: _told, RequestError: _bad_request, FailureError: _failed},
+        exception_handlers=HANDLERS,
     )
 
 
@@ -106,14 +102,14 @@ class _Routes:
         self._settings, self._limits = settings, limits
 
     async def by_binding(self, request: Request) -> Response:
-        self._require_allowance(request, BINDINGS)
-        asked = await _json(request) if request.method == "POST" else dict(request.query_params)
+        require_allowance(self._limits, request, BINDINGS)
+        asked = await json_of(request) if request.method == "POST" else dict(request.query_params)
         algorithm, value, most = asked.get("alg"), asked.get("value"), _most(request)
         labels = await run_in_threadpool(self._bound, _known(algorithm), _decoded(value))
         return _matches(labels, most)
 
     async def by_content(self, request: Request) -> Response:
-        self._require_allowance(request, CONTENT)
+        require_allowance(self._limits, request, CONTENT)
         asked, most = request.query_params.get("alg"), _most(request)
         algorithm = None if asked is None else _known(asked)
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -126,25 +122,25 @@ class _Routes:
             seen = await run_in_threadpool(lambda: footage.fingerprint)
             wait = self._limits.wait_for_picture(seen.clip)
             if wait:
-                raise _too_often(wait, "about this picture, or one that is nearly the same")
+                raise too_often(wait, "about this picture, or one that is nearly the same")
             labels = await run_in_threadpool(self._seen, path, footage, algorithm)
         return _matches(labels, most)
 
     async def manifest(self, request: Request) -> Response:
-        self._require_allowance(request, BINDINGS)
+        require_allowance(self._limits, request, BINDINGS)
         store = await run_in_threadpool(self._kept, request.path_params["label"])
         if request.query_params.get("returnActiveManifest", "false").lower() == "true":
             store = active_only(store)
         return Response(store, media_type="application/c2pa")
 
     async def receipts(self, request: Request) -> Response:
-        self._require_allowance(request, BINDINGS)
-        said = await _json(request) if request.method == "POST" else None
+        require_allowance(self._limits, request, BINDINGS)
+        said = await json_of(request) if request.method == "POST" else None
         uri = str(request.base_url).rstrip("/")
         return JSONResponse(await run_in_threadpool(self._receipt, request.path_params["label"], uri, said))
 
     async def operator(self, request: Request) -> Response:
-        self._require_allowance(request, BINDINGS)
+        require_allowance(self._limits, request, BINDINGS)
         uri = str(request.base_url).rstrip("/")
         return JSONResponse(await run_in_threadpool(self._document, uri))
 
@@ -201,11 +197,6 @@ class _Routes:
             raise HTTPException(404, "nothing was released here yet")
         return keys
 
-    def _require_allowance(self, request: Request, allowance: Allowance) -> None:
-        wait = self._limits.wait(request.client.host if request.client else "", allowance)
-        if wait:
-            raise _too_often(wait, "from this address")
-
 
 def _coded(ledger: Ledger, code: str) -> list[Entry]:
     """Releases whose code is near, the nearest first."""
@@ -251,21 +242,6 @@ def _decoded(value: object) -> str:
         raise HTTPException(400, f"value is {value[:40]!r}; it is the base64 of the binding's text") from error
 
 
-async def _json(request: Request) -> dict[str, Any]:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_QUESTION:
-            raise HTTPException(413, f"the question is longer than {MAX_QUESTION} bytes")
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"the body is no JSON ({error})") from error
-    if not isinstance(asked, dict):
-        raise HTTPException(400, "the body is to be a JSON object")
-    return asked
-
-
 async def _receive(request: Request, path: Path) -> None:
     """Write an upload to a file, and stop where it becomes too long."""
     length = request.headers.get("content-length", "0")
@@ -281,11 +257,6 @@ async def _receive(request: Request, path: Path) -> None:
             file.write(piece)
 
 
-def _too_often(wait: float, what: str) -> HTTPException:
-    seconds = max(1, math.ceil(wait))
-    return HTTPException(429, f"too many questions {what}; ask again in {seconds} s", {"Retry-After": str(seconds)})
-
-
 async def _by_reference(_: Request) -> Response:
     raise HTTPException(501, "this service fetches no addresses; send the file itself to /matches/byContent")
 
@@ -296,17 +267,3 @@ async def _forbidden(_: Request) -> Response:
 
 async def _algorithms(_: Request) -> Response:
     return JSONResponse({"watermarks": [{"alg": WATERMARK_ALGORITHM}], "fingerprints": [{"alg": iscc.ISCC_ALGORITHM}]})
-
-
-async def _told(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-async def _bad_request(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
-
-
-async def _failed(_: Request, error: Exception) -> Response:
-    """What the machine's own trouble is, is for its owner's log and not for strangers."""
-    return JSONResponse({"error": f"this service cannot answer now ({type(error).__name__})"}, 500)
