@@ -8,6 +8,7 @@ import typer
 
 from kinemark import __version__
 from kinemark.cli import (
+    audit,
     blocklist,
     check,
     compliance,
@@ -58,6 +59,7 @@ app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="train")(train.train)
 app.command(name="robustness")(robustness.robustness)
 app.command(name="redteam")(redteam.redteam)
+app.command(name="audit")(audit.audit)
 app.command(name="parity")(redteam.parity)
 app.command(name="system-card")(system_card.system_card)
 app.command(name="sweep")(sweep.sweep)
