@@ -1,8 +1,8 @@
 """Whom and what a model shows when nobody says: shares against a stated reference, and what never comes.
 
 Somebody, or a classifier, labels clips of prompts that leave a thing open: a table with the columns prompt, attribute
-and value, a line for each. A reference says what shares are expected, and of what world: attribute, value and share. Which
-reference is right is not for a program to say; it is stated, so that whoever reads the report can disagree.
+and value, a line for each. A reference says what shares are expected, and of what world: attribute, value and share.
+Which reference is right is not for a program to say; it is stated, so that whoever reads the report can disagree.
 """
 
 from __future__ import annotations

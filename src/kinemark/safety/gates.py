@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from kinemark.errors import RefusedError
 from kinemark.safety.decision import Decision, Judgement, Stage, digest_frames
@@ -24,8 +27,6 @@ from kinemark.safety.prompt.rewrite import rewritten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import numpy as np
 
     from kinemark.safety.classifiers.seam import PromptJudge
     from kinemark.safety.content import ContentGate
@@ -144,6 +145,38 @@ def judge_output(
     )
     digest, judgements = digest_frames(frames_THWC), (*prompt_judgements, *output)
     return Decision(policy.version, policy.digest, digest, judgements, gates_digest(), content.unseen)
+
+
+class BlockGate:
+    """Judges a clip while it is made, block by block, each before anybody sees it.
+
+    Every block is judged together with the second before it, so that flashes and faces that hold across blocks count.
+
+    Args:
+        fps: frames a second.
+        prompt_judgements: what `judge_prompt` said.
+        policy: the policy that decisions will name.
+        content: what looks at what the frames show.
+    """
+
+    def __init__(
+        self, fps: float, prompt_judgements: Sequence[Judgement], policy: Policy, content: ContentGate
+    ) -> None:
+        self.fps = fps
+        self._judged, self._policy, self._content = tuple(prompt_judgements), policy, content
+        self._before: np.ndarray | None = None
+
+    def require(self, block_THWC: np.ndarray) -> None:
+        """Stop unless the next block may be seen.
+
+        Raises:
+            RefusedError: a gate refuses; nothing after it may be seen either.
+        """
+        frames_THWC = block_THWC if self._before is None else np.concatenate([self._before, block_THWC])
+        decision = judge_output(frames_THWC, self.fps, self._judged, self._policy, content=self._content)
+        if not decision.allow:
+            raise refusal(decision)
+        self._before = frames_THWC[-math.ceil(self.fps) :]
 
 
 def guarded(gate: str, stage: Stage, policy: Policy, judge: Callable[[], Judgement]) -> Judgement:
