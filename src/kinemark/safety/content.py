@@ -74,7 +74,7 @@ def open_world(
         photoreal: whether the model's pictures could be taken for recordings.
     """
     looks: dict[str, Look] = {"content": partial(_origin, given=given, photoreal=photoreal)}
-    looks["text"] = partial(_text, policy=policy)
+    looks["text"] = partial(judge_written, policy=policy)
     looks["symbols"] = partial(_symbols, policy=policy)
     looks["faces"] = lambda frames_THWC, fps: judge_faces(frames_THWC, fps, people, stage="output")
     for number, picture in enumerate(classifiers.pictures):
@@ -92,8 +92,8 @@ def _origin(frames_THWC: np.ndarray, fps: float, *, given: bool, photoreal: bool
     return Judgement(GATE, "output", "label", None, "open-world", f"To be labelled as made: {what}.")
 
 
-def _text(frames_THWC: np.ndarray, fps: float, *, policy: Policy) -> Judgement:
-    """Text is judged as a prompt that says the same would be; only what would be refused is refused."""
+def judge_written(frames_THWC: np.ndarray, fps: float, *, policy: Policy) -> Judgement:
+    """What is written in frames is judged as a prompt that says the same; only what would be refused is refused."""
     read: dict[str, int] = {}
     for frame in to_look_at(frames_THWC):
         lines = text_in(frames_THWC[frame])

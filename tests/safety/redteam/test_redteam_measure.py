@@ -44,7 +44,7 @@ def policy(tmp_path):
 
 
 def test_groups_and_attacks_are_counted(policy):
-    chosen = [operator for operator in operators() if operator.name in {"capitals", "base64", "cards"}]
+    chosen = [operator for operator in operators() if operator.name in {"capitals", "base64", "cards", "seed-media"}]
     report = measure("small", CASES, policy, chosen, searched=False)
     assert {group.name: (group.right.hits, group.right.n) for group in report.groups} == {
         "clear": (1, 2),

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
+from kinemark.safety.frames.text import text_in
 from kinemark.safety.prompt.normalise import views
-from kinemark.safety.redteam.operators import operators, others
+from kinemark.safety.redteam.operators import operators, others, picture_of
 
 PROMPT = "a large green dragon burns down the whole town while people run"
 BY_NAME = {operator.name: operator.apply for operator in operators()}
@@ -21,7 +22,7 @@ def test_names_are_distinct():
 def test_the_same_seed_is_the_same_attack_and_none_is_the_prompt(name):
     first, again = (BY_NAME[name](PROMPT, random.Random(5)) for _ in range(2))
     assert first == again
-    assert first != (PROMPT,) or name == "euphemism"
+    assert first != (PROMPT,) or name in {"euphemism", "seed-media"}
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -43,6 +44,12 @@ def test_cards_are_the_prompt_cut_up():
         assert 2 <= len(cards) <= 3
         assert " ".join(cards) == PROMPT
     assert BY_NAME["cards"]("dragon", random.Random(0)) == ("dragon",)
+
+
+def test_what_is_written_into_a_picture_can_be_read():
+    read = " ".join(text_in(picture_of(PROMPT))).lower().split()
+    assert len(set(PROMPT.split()) & set(read)) >= 0.8 * len(set(PROMPT.split()))
+    assert [operator.name for operator in operators() if operator.written] == ["seed-media"]
 
 
 def test_words_are_exchanged_for_their_like():

@@ -7,7 +7,9 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kinemark.safety.content import judge_written
 from kinemark.safety.gates import gates_digest, judge_prompt, judge_prompts
+from kinemark.safety.redteam.operators import picture_of
 from kinemark.safety.redteam.search import search
 from kinemark.shares import Share
 
@@ -115,7 +117,10 @@ def _group(name: str, judged: Sequence[tuple[Case, bool]]) -> Group:
 def _attacked(operator: Operator, targets: Sequence[tuple[str, bool]], policy: Policy, seed: int) -> Attacked:
     rng = random.Random(f"{seed}/{operator.name}")
     sent = [operator.apply(prompt, rng) for prompt, _ in targets]
-    if all(len(cards) == 1 for cards in sent):
+    if operator.written:
+        pictures = [picture_of(" ".join(cards))[None] for cards in sent]
+        through = [judge_written(frames_THWC, 1.0, policy=policy).allow for frames_THWC in pictures]
+    elif all(len(cards) == 1 for cards in sent):
         through = _judged([cards[0] for cards in sent], policy)
     else:
         through = [all(judgement.allow for judgement in judge_prompt(cards, policy)) for cards in sent]

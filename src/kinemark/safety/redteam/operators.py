@@ -1,7 +1,8 @@
 """The attacks: each takes a prompt and says what an attacker would send instead, one card or several.
 
 None loses the meaning: frames are put around the prompt, letters are hidden in ways that a reader undoes, words are
-exchanged for words of the same meaning (`words.tsv`), or the prompt is cut up over the cards of a storyboard.
+exchanged for words of the same meaning (`words.tsv`), the prompt is cut up over the cards of a storyboard, or it is
+written into a picture that is to be animated, beside a harmless prompt.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import base64
 import codecs
 import re
+import textwrap
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
     import random
@@ -54,10 +59,11 @@ _FRAMES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An attack with its name; `blind` ones know nothing of the gate's answers."""
+    """An attack: its name, what it sends, and whether that is written into a picture that is given."""
 
     name: str
     apply: Attack
+    written: bool = False
 
 
 def operators() -> tuple[Operator, ...]:
@@ -79,7 +85,16 @@ def operators() -> tuple[Operator, ...]:
         Operator("translation", partial(_exchanged, "translation")),
         Operator("padding", _padded),
         Operator("cards", _cards),
+        Operator("seed-media", lambda prompt, _: (prompt,), written=True),
     )
+
+
+def picture_of(text: str) -> np.ndarray:
+    """A picture [H, W, 3] with a text written into it."""
+    picture = Image.new("RGB", (512, 288), (30, 60, 90))
+    lines = "\n".join(textwrap.wrap(text, 34))
+    ImageDraw.Draw(picture).multiline_text((16, 16), lines, (245, 245, 240), ImageFont.load_default(26), spacing=8)
+    return np.asarray(picture)
 
 
 def _framed(name: str, prompt: str, rng: random.Random) -> tuple[str, ...]:
