@@ -85,3 +85,14 @@ def test_any_text_has_views_and_the_first_is_stable(text):
 @pytest.mark.parametrize("text", ["a" * 32_000, "\u0430" * 32_000, "@a" * 16_000, "1a" * 16_000, "\U0001f600" * 10_000])
 def test_long_words_are_read_as_they_are(text):
     assert views(text)
+
+
+@pytest.mark.parametrize("gap", ["  ", "   ", " \t "])
+def test_letters_set_apart_with_gaps_between_words_are_words_of_any_length(gap):
+    text = gap.join(" ".join(word) for word in "a garage of an imam is on fire".split())
+    assert " a garage of an imam is on fire " in views(text)
+
+
+def test_ordinary_text_with_wide_gaps_stays():
+    assert views("a  red   boat")[0] == " a red boat "
+    assert not any("aredboat" in view for view in views("a  red   boat"))

@@ -40,6 +40,9 @@ _LEAST_WORDS: Final = 3
 _SPACED: Final = re.compile(
     r"(?<![^\W_])[^\W_](?P<apart>[ .\-_*/~]{1,3})(?:[^\W_](?P=apart))+[^\W_](?![^\W_])", re.IGNORECASE
 )
+#: A text with such a share of single letters is written apart, with wider gaps between words where it has any.
+_APART: Final = 0.6
+_GAP: Final = re.compile(r"\s{2,}")
 _STRETCHED: Final = re.compile(r"([^\W\d_])\1{2,}")
 #: Digits with letters that are no disguise: 4k, 3d, 90s, 1st, 10mm, 16x9, f16.
 _PLAIN_NUMBER: Final = re.compile(r"\d+[a-z]{0,3}|[a-z]\d+|\d+x\d+", re.IGNORECASE)
@@ -68,7 +71,7 @@ def _views(text: str) -> list[str]:
     plain = _plain(text)
     variants = [plain]
     variants.append(_RUN.sub(lambda match: _without_slip(match[0]), plain))
-    joined = _SPACED.sub(_join, plain)
+    joined = _joined(plain)
     for candidate in (joined, _STRETCHED.sub(r"\1", joined), _STRETCHED.sub(r"\1\1", joined)):
         variants += [candidate, _unleet(candidate, _LEET), _unleet(candidate, _LEET_WITH_L)]
     return [_line(variant) for variant in variants]
@@ -96,6 +99,15 @@ def _undo_lookalikes(text: str) -> str:
         return word.translate(_LOOKALIKES) if mixed or mostly_latin else word
 
     return _RUN.sub(undo, text)
+
+
+def _joined(text: str) -> str:
+    """Letters that were set apart as words."""
+    runs = text.split()
+    single = sum(len(run) == 1 for run in runs)
+    if single >= _APART * max(1, len(runs)) and _GAP.search(text.strip()):
+        return " ".join("".join(word.split()) for word in _GAP.split(text.strip()))
+    return _SPACED.sub(_join, text)
 
 
 def _join(match: re.Match[str]) -> str:

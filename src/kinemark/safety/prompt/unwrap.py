@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _BASE64: Final = re.compile(r"(?<![\w+/])(?:[A-Za-z0-9+/_-]{4}){3,}(?:[A-Za-z0-9+/_-]{2,3}={0,2})?(?![\w+/])")
 _HEX: Final = re.compile(r"(?<!\w)(?:[0-9a-fA-F]{2}[ :]?){8,}(?!\w)")
-#: A text was hidden by a change if so many of its longer words are English after it, and so many at most before.
+#: A text was hidden by a change if so many of its longer words are English after it, and so many more than before.
 _READABLE: Final = 0.5
-_GARBLED: Final = 0.35
+_MORE: Final = 0.3
 _PICTURES: Final = {"So", "Sk"}
 #: Words in the names of pictograms that say nothing of what they show.
 _EMPTY: Final = {"sign", "symbol", "face", "with", "black", "white", "heavy", "medium"}
@@ -43,8 +43,8 @@ def _readings(text: str) -> Iterator[str]:
         inner = pattern.sub(lambda match, decode=decode: decode(match[0]) or match[0], text)  # type: ignore[misc]
         if inner != text:
             yield inner
-    if readable(text) <= _GARBLED:
-        yield from (changed for changed in (codecs.encode(text, "rot13"), text[::-1]) if readable(changed) >= _READABLE)
+    least = max(_READABLE, readable(text) + _MORE)
+    yield from (changed for changed in (codecs.encode(text, "rot13"), text[::-1]) if readable(changed) >= least)
     if any(unicodedata.category(char) in _PICTURES for char in text):
         yield "".join(_named(char) for char in text)
 
