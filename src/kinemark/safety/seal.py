@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING
 
 from kinemark.errors import FailureError, RequestError
+from kinemark.safety.envelope import decrypted, encrypted, new_key, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_NONCE: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +45,14 @@ def seal(folder: Path, material: bytes, rule: str, *, now: dt.datetime) -> Seale
     Raises:
         FailureError: it cannot be written.
     """
-    id_, key, nonce = f"sealed-{secrets.token_hex(6)}", AESGCM.generate_key(256), secrets.token_bytes(_NONCE)
+    id_, key = f"sealed-{secrets.token_hex(6)}", new_key()
     time = now.astimezone(dt.UTC).isoformat(timespec="seconds")
     facts = {"id": id_, "time": time, "rule": rule, "size": len(material), "opened": []}
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / f"{id_}.key", key)
-        _write(folder / f"{id_}.bin", nonce + AESGCM(key).encrypt(nonce, material, id_.encode()))
-        _write(folder / f"{id_}.json", json.dumps(facts).encode())
+        write_private(folder / f"{id_}.key", key)
+        write_private(folder / f"{id_}.bin", encrypted(material, key, id_))
+        write_private(folder / f"{id_}.json", json.dumps(facts).encode())
     except OSError as error:
         raise FailureError(f"cannot seal in {folder}: {error.strerror}") from error
     return Sealed(id_, time, rule, len(material))
@@ -102,15 +97,8 @@ def open_sealed(folder: Path, id_: str, *, by: str, to: str, now: dt.datetime) -
         facts = json.loads(path.read_text("utf-8"))
         time = now.astimezone(dt.UTC).isoformat(timespec="seconds")
         facts["opened"].append(f"{time} by {by.strip()} for {to.strip()}")
-        _write(path, json.dumps(facts).encode())
+        write_private(path, json.dumps(facts).encode())
         content, key = (folder / f"{id_}.bin").read_bytes(), (folder / f"{id_}.key").read_bytes()
-        return AESGCM(key).decrypt(content[:_NONCE], content[_NONCE:], id_.encode())
-    except (OSError, ValueError, KeyError, InvalidTag) as error:
+        return decrypted(content, key, id_)
+    except (OSError, ValueError, KeyError) as error:
         raise FailureError(f"{id_} cannot be opened: its key, its record or itself is damaged") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -8,19 +8,15 @@ old ones, which names clips and not what anybody asked for.
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
-import secrets
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from kinemark.errors import FailureError, RequestError
 from kinemark.safety.consent.record import Assurance, Consent, Verb
+from kinemark.safety.envelope import decrypted, encrypted, new_key, write_private
 from kinemark.safety.policy.phrases import compile_phrases
 from kinemark.safety.prompt.normalise import views
 
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _HANDLE: Final = re.compile(r"(?<![\w@.])@([a-z][a-z0-9-]{1,30})\b", re.IGNORECASE)
-_NONCE: Final = 12
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS consents (
     handle TEXT PRIMARY KEY, record TEXT NOT NULL, assurance TEXT NOT NULL, verified_by TEXT NOT NULL,
@@ -144,13 +139,13 @@ class Register:
         """
         handle, assurance = consent.handle, "verified" if verified_by.strip() else "attested"
         row = (handle, consent.model_dump_json(), assurance, verified_by.strip(), _time(now), None)
-        key = AESGCM.generate_key(256)
+        key = new_key()
         with self._errors():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.execute("INSERT INTO consents VALUES (?, ?, ?, ?, ?, ?)", row)
-                self._db.execute("INSERT INTO faces VALUES (?, ?)", (handle, _sealed(face, key, handle)))
-                self._write_key(handle, key)
+                self._db.execute("INSERT INTO faces VALUES (?, ?)", (handle, encrypted(face, key, handle)))
+                write_private(self._key(handle), key)
                 self._db.execute("COMMIT")
             except sqlite3.IntegrityError:
                 self._db.execute("ROLLBACK")
@@ -207,9 +202,8 @@ class Register:
             raise RequestError(f"the face of @{handle} was deleted when consent was withdrawn")
         try:
             sealed: bytes = row[0]
-            key = AESGCM(self._key(handle).read_bytes())
-            return key.decrypt(sealed[:_NONCE], sealed[_NONCE:], handle.encode())
-        except (InvalidTag, ValueError, OSError) as error:
+            return decrypted(sealed, self._key(handle).read_bytes(), handle)
+        except (ValueError, OSError) as error:
             raise FailureError(f"the face of @{handle} cannot be opened: its key or its picture is damaged") from error
 
     def refuses(self, handle: str, asked: Asked, *, now: dt.datetime) -> str | None:
@@ -259,21 +253,12 @@ class Register:
     def _key(self, handle: str) -> Path:
         return self._folder / f"{handle}.key"
 
-    def _write_key(self, handle: str, key: bytes) -> None:
-        with os.fdopen(os.open(self._key(handle), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(key)
-
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             raise FailureError(f"the register of consent {self._path} cannot be used: {error}") from error
-
-
-def _sealed(face: bytes, key: bytes, handle: str) -> bytes:
-    nonce = secrets.token_bytes(_NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, face, handle.encode())
 
 
 def _forbidden(texts: Sequence[str], phrases: Sequence[str]) -> bool:
