@@ -21,3 +21,4 @@ fi
 echo "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  $base/model.safetensors" | sha256sum --check --quiet
 
 .venv/bin/python -m kinemark.training.gate.fit --base "$base" --public "$public" --out "$out"
+.venv/bin/python -m kinemark.training.gate.thresholds "$out"

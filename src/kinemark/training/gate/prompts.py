@@ -3,7 +3,7 @@
 Our own stand in `own/`: templates, single lines, and pairs of a picture that is unsafe although no word is and a twin
 that is safe. In a template `{a|b}` is one of several, also nested, and `<name>` one entry of a vocabulary. Public sets
 lie in a folder that the caller names: Adversarial Nibbler (CC-BY-4.0), Davidson et al. 2017 (MIT), PartiPrompts and
-VBench (Apache-2.0). Nothing of `safety/suites` is read here.
+VBench (Apache-2.0). Nothing of `safety/suites` is read here, nor of `own/tuning.tsv`, which thresholds are chosen by.
 """
 
 from __future__ import annotations
