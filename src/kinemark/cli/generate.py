@@ -59,6 +59,8 @@ def generate(
     console = out()
     if (decided := clip.decision.deciding).action == "rewrite":
         console.print(f"Made in other words: {clip.prompt}\n  {decided.reason}")
+    for noted in dict.fromkeys(one.reason for one in clip.decision.judgements if one.action == "label"):
+        console.print(f"Note: {noted}", soft_wrap=True)
     for reading in clip.understood:
         _explain(reading, clip.model, console)
     console.print(f"{released.path} (id {released.id}, seed {clip.seed})", soft_wrap=True)
@@ -113,5 +115,6 @@ def _facts(clip: Clip, released: Released) -> dict[str, Any]:
         ],
         "prompt": clip.prompt,
         "action": clip.decision.deciding.action,
+        "labels": [rule for _, rule in clip.decision.labels],
         "policy_version": clip.decision.policy_version,
     }
