@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from drawn_symbol import with_cross
-from kinemark.admission import admit
+from kinemark.admission import admit, require_words
 from kinemark.cli.footage import rendered
 from kinemark.data.video import read_video
 from kinemark.errors import RefusedError
@@ -66,7 +66,7 @@ def test_frames_come_back_as_they_were_given(scene):
 
 
 def test_nothing_speaks_against_ordinary_frames(settings, scene):
-    admitted = admit(continued(scene), settings, photoreal=False)
+    admitted = admit(require_words(continued(scene), settings), settings, photoreal=False)
     assert {judgement.gate for judgement in admitted.judgements} == {"prompt", "blocklist", "credentials", "consent"}
     assert "violence" in admitted.content.unseen
 
@@ -78,7 +78,7 @@ def test_what_is_on_a_block_list_is_refused_and_sealed(settings, scene, tmp_path
     value = hashlib.md5(path.read_bytes()).hexdigest() if kind == "md5" else pdq(scene[0])[0].hex()
     Blocklist(settings.blocklist_dir).add([f"{kind}:{value}"])
     with pytest.raises(RefusedError, match="on a block list"):
-        admit(continued(scene, path), settings, photoreal=False)
+        admit(require_words(continued(scene, path), settings), settings, photoreal=False)
     (one,) = sealed(settings.sealed_dir)
     material = open_sealed(settings.sealed_dir, one.id, by="Kim", to="authority", now=_now())
     assert np.array_equal(_arrays(material)["arr_0"], scene)
@@ -86,12 +86,12 @@ def test_what_is_on_a_block_list_is_refused_and_sealed(settings, scene, tmp_path
 
 def test_a_refused_prompt_seals_only_what_touches_the_rule_on_minors(settings, scene):
     with pytest.raises(RefusedError):
-        admit(continued(scene, prompt="a beheaded soldier"), settings, photoreal=False)
+        admit(require_words(continued(scene, prompt="a beheaded soldier"), settings), settings, photoreal=False)
     assert sealed(settings.sealed_dir) == []
     # Composed here and nowhere stored.
     worst = " ".join(("a", "chi" + "ld", "na" + "ked"))
     with pytest.raises(RefusedError):
-        admit(continued(scene, prompt=worst), settings, photoreal=False)
+        admit(require_words(continued(scene, prompt=worst), settings), settings, photoreal=False)
     (one,) = sealed(settings.sealed_dir)
     assert one.rule.startswith("minors")
     assert not any(worst.encode() in path.read_bytes() for path in settings.home.rglob("*") if path.is_file())
@@ -101,7 +101,7 @@ def test_a_list_that_cannot_be_read_refuses(settings, scene):
     Blocklist(settings.blocklist_dir).add(["0" * 32])
     (settings.blocklist_dir / "md5.bin").write_bytes(b"damaged")
     with pytest.raises(RefusedError, match="blocklist gate failed"):
-        admit(continued(scene, Path(__file__)), settings, photoreal=False)
+        admit(require_words(continued(scene, Path(__file__)), settings), settings, photoreal=False)
 
 
 def test_credentials_that_do_not_hold_are_told(tmp_path, settings, scene):
@@ -136,7 +136,7 @@ def test_the_worst_output_as_the_next_seed_never_gets_better(tmp_path, settings,
     seed = np.stack([with_cross(plain, turn=0)] * 9)
     labels: set[tuple[str | None, str]] = set()
     for step in range(3):
-        admitted = admit(continued(seed), settings, photoreal=False)
+        admitted = admit(require_words(continued(seed), settings), settings, photoreal=False)
         decision = judge_output(seed, 8, admitted.judgements, POLICY, content=admitted.content)
         assert decision.allow
         assert labels <= set(decision.labels)
@@ -145,7 +145,7 @@ def test_the_worst_output_as_the_next_seed_never_gets_better(tmp_path, settings,
         seed = read_video(tmp_path / f"{step}.mp4").frames_THWC
     assert ("hate", "content-symbol") in labels
     worst = np.stack([with_cross(frame, turn=45) for frame in seed])
-    admitted = admit(continued(worst), settings, photoreal=False)
+    admitted = admit(require_words(continued(worst), settings), settings, photoreal=False)
     refused: Decision = judge_output(worst, 8, admitted.judgements, POLICY, content=admitted.content)
     assert not refused.allow
 
@@ -153,13 +153,13 @@ def test_the_worst_output_as_the_next_seed_never_gets_better(tmp_path, settings,
 def test_what_was_taken_down_is_not_used_again(tmp_path, settings, scene):
     id_ = made(scene, tmp_path / "clip.mp4", settings, judge_prompt("a red boat", POLICY))
     seen = read_video(tmp_path / "clip.mp4").frames_THWC
-    admit(continued(seen), settings, photoreal=False)
+    admit(require_words(continued(seen), settings), settings, photoreal=False)
     with Ledger.open(settings.ledger_path) as ledger:
         ledger.append("takedown", id_, {"case": "takedown-1"})
         assert ledger.taken_down(id_)
         assert ledger.verify_chain() == []
     with pytest.raises(RefusedError, match="taken down"):
-        admit(continued(seen), settings, photoreal=False)
+        admit(require_words(continued(seen), settings), settings, photoreal=False)
 
 
 def test_small_pictures_have_no_lineage(settings, tmp_path, scene):
@@ -194,7 +194,7 @@ def test_a_signed_refusal_of_this_use_is_respected(tmp_path, settings, scene, mo
     assert (refused.action, refused.rule) == ("refuse", "credentials-use")
     assert "p.png" in refused.reason
     with pytest.raises(RefusedError, match="ai_inference"):
-        admit(continued(scene, picture), settings, photoreal=False)
+        admit(require_words(continued(scene, picture), settings), settings, photoreal=False)
 
 
 def test_a_signed_permission_is_one(tmp_path, settings, monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,8 @@ from kinemark.safety.seal import seal
 from kinemark.uploads import frames_of, judge_blocked, judge_credentials, judge_lineage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kinemark.safety.classifiers.seam import Classifiers
     from kinemark.safety.consent.record import Verb
     from kinemark.safety.consent.register import Entry
@@ -71,29 +74,62 @@ class Admitted:
         return [span.text for span in self.timeline.prompts]
 
 
-def admit(timeline: Timeline, settings: Settings, *, photoreal: bool) -> Admitted:
-    """Judge a request.
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is asked in words, once the prompt gate lets it pass: before a model is even looked for.
+
+    Attributes:
+        timeline: what is asked.
+        texts: its prompts as they may be made; the policy may have put them in other words.
+        judgements: what was judged so far.
+        policy: the policy that judged, with the choices of creators.
+        classifiers: the operator's.
+    """
+
+    timeline: Timeline
+    texts: tuple[str, ...]
+    judgements: tuple[Judgement, ...]
+    policy: Policy
+    classifiers: Classifiers
+
+
+def require_words(timeline: Timeline, settings: Settings) -> Words:
+    """Judge the words of a request.
 
     Args:
         timeline: what is asked.
-        settings: where the policy, the registers and the ledger lie.
+        settings: where the policy, the register of creators and the file of classifiers lie.
+
+    Raises:
+        RefusedError: the prompt gate refuses; what was given is sealed first where the law wants it kept.
+        RequestError: the policy in force, or the file of classifiers, cannot be read.
+        FailureError: the register of creators is damaged.
+    """
+    policy, classifiers = rules_in_force(settings), load_classifiers(settings.classifiers_path)
+    with _sealing(timeline, settings):
+        texts, judgements = require_prompts([span.text for span in timeline.prompts], policy, classifiers.prompts)
+    return Words(timeline, texts, judgements, policy, classifiers)
+
+
+def admit(words: Words, settings: Settings, *, photoreal: bool) -> Admitted:
+    """Judge the rest of a request: people whom it names, what it gives, and whether anybody looks at what comes out.
+
+    Args:
+        words: what `require_words` let pass.
+        settings: where the registers and the ledger lie.
         photoreal: whether the model's pictures could be taken for recordings.
 
     Raises:
         RefusedError: a gate refuses; what was given is sealed first where the law wants it kept.
-        RequestError: the policy in force, or the file of classifiers, cannot be read.
         FailureError: a register or the ledger is damaged.
     """
-    policy, classifiers = rules_in_force(settings), load_classifiers(settings.classifiers_path)
+    timeline, policy, classifiers = words.timeline, words.policy, words.classifiers
     if photoreal:
         _require_looking(policy, classifiers, settings)
-    try:
-        texts, judgements, people = _judge_words(timeline, policy, classifiers, settings, photoreal=photoreal)
+    with _sealing(timeline, settings):
+        texts, judgements, people = _judge_people(words, settings, photoreal=photoreal)
         judgements += _judge_given(timeline, people, policy, settings)
         require_allowed(judgements, policy)
-    except RefusedError as refused:
-        _seal_given(timeline, refused, settings)
-        raise
     spans = tuple(replace(span, text=text) for span, text in zip(timeline.prompts, texts, strict=True))
     given = bool(timeline.knowns)
     content = (
@@ -104,24 +140,24 @@ def admit(timeline: Timeline, settings: Settings, *, photoreal: bool) -> Admitte
     return Admitted(replace(timeline, prompts=spans), judgements, people, policy, content)
 
 
-def _judge_words(
-    timeline: Timeline, policy: Policy, classifiers: Classifiers, settings: Settings, *, photoreal: bool
+def _judge_people(
+    words: Words, settings: Settings, *, photoreal: bool
 ) -> tuple[tuple[str, ...], tuple[Judgement, ...], tuple[Entry, ...]]:
-    """What may be made of the prompts, what was judged, and the records of those whom they name."""
-    asked_for = [span.text for span in timeline.prompts]
-    texts, judgements = require_prompts(asked_for, policy, classifiers.prompts)
+    """The prompts with people described, what was judged, and the records of those whom they name."""
+    texts, judgements, policy = words.texts, words.judgements, words.policy
     if photoreal:
+        asked_for = [span.text for span in words.timeline.prompts]
         judgements = (*judgements, guarded("language", "prompt", policy, lambda: judge_language(asked_for, policy)))
         require_allowed(judgements, policy)
     if not handles(texts):
         return texts, judgements, ()
-    asked = Asked(_verb(timeline), OPERATOR, texts, photoreal)
+    asked = Asked(_verb(words.timeline), OPERATOR, texts, photoreal)
     with Register(settings.consent_dir) as register:
         agreed, people = judge_people(register, asked, now=dt.datetime.now(dt.UTC))
     judgements = (*judgements, agreed)
     require_allowed(judgements, policy)
     # A record's description is a prompt like any other.
-    texts, again = require_prompts([described(text, people) for text in texts], policy, classifiers.prompts)
+    texts, again = require_prompts([described(text, people) for text in texts], policy, words.classifiers.prompts)
     return texts, (*judgements, *again), people
 
 
@@ -142,15 +178,19 @@ def _judge_given(
     )
 
 
-def _seal_given(timeline: Timeline, refused: RefusedError, settings: Settings) -> None:
+@contextmanager
+def _sealing(timeline: Timeline, settings: Settings) -> Iterator[None]:
     """Keep what was given with a refused request from everybody, where the refusal is of that kind."""
-    decided = refused.decision.deciding if refused.decision and refused.decision.judgements else None
-    if not timeline.knowns or decided is None or not {decided.category, decided.rule} & _SEALED:
-        return
-    material = io.BytesIO()
-    prompts = "\n".join(span.text for span in timeline.prompts)
-    np.savez_compressed(material, *map(frames_of, timeline.knowns), prompts=np.array(prompts))
-    seal(settings.sealed_dir, material.getvalue(), decided.rule, now=dt.datetime.now(dt.UTC))
+    try:
+        yield
+    except RefusedError as refused:
+        decided = refused.decision.deciding if refused.decision.judgements else None
+        if timeline.knowns and decided and {decided.category, decided.rule} & _SEALED:
+            material = io.BytesIO()
+            prompts = "\n".join(span.text for span in timeline.prompts)
+            np.savez_compressed(material, *map(frames_of, timeline.knowns), prompts=np.array(prompts))
+            seal(settings.sealed_dir, material.getvalue(), decided.rule, now=dt.datetime.now(dt.UTC))
+        raise
 
 
 def _require_looking(policy: Policy, classifiers: Classifiers, settings: Settings) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from kinemark.admission import admit, enter_uses
+from kinemark.admission import admit, enter_uses, require_words
 from kinemark.errors import RequestError
 from kinemark.model.autoencoder import SCALE, encode
 from kinemark.model.layout import empty_layout
@@ -165,11 +165,13 @@ def generate(
     _check_timeline(timeline)
     sampler, guidance, seed = _sampler(steps), _guidance(guidance), _seed(seed)
     settings = load_settings()
+    words = require_words(timeline, settings)
+
     report("load", 0, 1)
     loaded = load_model(model) if isinstance(model, str) else model
     _check_model(timeline, loaded)
     # Before anything is computed: what may be asked depends on what the model could show.
-    admitted = admit(timeline, settings, photoreal=loaded.photoreal)
+    admitted = admit(words, settings, photoreal=loaded.photoreal)
     timeline, texts = admitted.timeline, admitted.texts
     sampler = sampler.fitted(loaded.config)
     with torch.no_grad():
