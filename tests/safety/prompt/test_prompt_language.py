@@ -1,9 +1,9 @@
-"""Languages in which the gates were never measured are told from those in which they were."""
+"""Languages in which the gates cannot be relied on are told from English."""
 
 import pytest
 
 from kinemark.safety.policy.file import load_policy
-from kinemark.safety.prompt.language import is_measured, judge_language
+from kinemark.safety.prompt.language import is_relied_on, judge_language
 
 POLICY = load_policy()
 
@@ -12,27 +12,27 @@ POLICY = load_policy()
     "text",
     [
         "a cat sleeps on a sofa", "drone shot of alps", "cinematic 4k koi pond", "neo-noir cityscape", "", "ok",
-        "a fjord", "ein Hund rennt über die nasse Wiese", "un hombre camina por la playa al atardecer",
-        "une femme marche dans la rue sous la pluie", "um homem caminha no parque", "un uomo cammina nel parco",
+        "a fjord",
     ],
 )  # fmt: skip
-def test_measured(text):
-    assert is_measured(text)
+def test_english(text):
+    assert is_relied_on(text)
 
 
 @pytest.mark.parametrize(
     "text",
     ["一只猫在沙发上", "кошка спит на диване", "mwanamume anapiga mbwa barabarani", "kedi koltukta uyuyor",
      "قطة على الأريكة",
-     "एक बिल्ली सो रही है", "kissa nukkuu sohvalla", "Một con mèo ngủ trên ghế"],
+     "एक बिल्ली सो रही है", "kissa nukkuu sohvalla", "Một con mèo ngủ trên ghế", "ein Hund rennt über die nasse Wiese",
+     "un hombre camina por la playa al atardecer", "une femme marche dans la rue sous la pluie"],
 )  # fmt: skip
-def test_not_measured(text):
-    assert not is_measured(text)
+def test_not_english(text):
+    assert not is_relied_on(text)
 
 
 def test_one_card_in_another_language_refuses_the_board():
     refused = judge_language(["a red boat at sea", "кошка спит на диване"], POLICY)
-    assert (refused.action, refused.rule) == ("refuse", "language-unmeasured")
+    assert (refused.action, refused.rule) == ("refuse", "language-not-relied-on")
     assert refused.appeal
-    assert "de, en, es, fr, it, pt" in refused.reason
+    assert "They can in: en" in refused.reason
     assert judge_language(["a red boat at sea"], POLICY).allow
