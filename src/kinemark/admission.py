@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 #: Who asks at the command line and from Python, as records of consent name them.
 OPERATOR: Final = "operator"
-
-
 #: Refusals after which what was given is sealed.
 _SEALED: Final = frozenset({"minors", "blocklist"})
 
@@ -199,9 +197,9 @@ def _require_looking(policy: Policy, classifiers: Classifiers, settings: Setting
     Raises:
         RefusedError: neither is there.
     """
-    keys = load_keys(settings.keys_dir)
     if classifiers.pictures:
         return
+    keys = load_keys(settings.keys_dir)
     if keys is not None and settings.ledger_path.is_file():
         with Ledger.open(settings.ledger_path) as ledger:
             if standing(ledger, keys, "photoreal-without-classifier"):

@@ -45,7 +45,6 @@ def sweep(settings: Settings, *, now: dt.datetime) -> Swept:
 def _releases(settings: Settings, before: dt.datetime) -> int:
     if not settings.ledger_path.is_file():
         return 0
-    count = 0
     with Ledger.open(settings.ledger_path) as ledger:
         old = [
             entry
@@ -59,8 +58,7 @@ def _releases(settings: Settings, before: dt.datetime) -> int:
             if entry.body.get("personal"):
                 forget(settings.manifests_dir, entry.id)
             ledger.erase(entry.id)
-            count += 1
-    return count
+    return len(old)
 
 
 def _cases(settings: Settings, before: dt.datetime) -> int:

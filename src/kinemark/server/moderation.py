@@ -74,12 +74,12 @@ def _text(part: object) -> str:
 
 def _results(texts: list[str], settings: Settings) -> list[dict[str, Any]]:
     policy, more = rules_in_force(settings), load_classifiers(settings.classifiers_path).prompts
+    names = [*MODERATION, *(one.id for one in policy.categories if one.id not in MODERATION.values())]
     results = []
     for text in texts:
         decision = Decision(policy.version, policy.digest, "", judge_prompt(text, policy, more))
         verdict = decision.verdict()
         hit = None if verdict["allow"] else verdict["category"]
-        names = [*MODERATION, *(one.id for one in policy.categories if one.id not in MODERATION.values())]
         categories = {name: hit is not None and MODERATION.get(name, name) == hit for name in names}
         results.append(
             {

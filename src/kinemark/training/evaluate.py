@@ -230,7 +230,7 @@ def quick_evaluate(
         part = questions[start : start + 16]
         if seen and time.monotonic() - started > budget:
             break
-        video_BTCHW = _small_video(sample, part, frames)
+        video_BTCHW = small_video(sample, [q.prompt for q in part], [q.seed for q in part], frames)
         for question, reading in zip(part, probe.read(video_BTCHW, SPARK_FPS), strict=True):
             right = [name for name in names if reading[name] == question.said[name]]
             for name in [*right, *(["all"] if len(right) == len(names) else [])]:
@@ -296,9 +296,9 @@ def _examine_batch(
     return _Part(records, (shown * 255).round().byte())
 
 
-def _small_video(sample: LatentSampler, questions: Sequence[Question], frames: int) -> Tensor:
-    latent_BCFHW = sample([q.prompt for q in questions], [q.seed for q in questions], frames)
-    return unpack(latent_BCFHW)[:, :frames].clamp(0, 1)
+def small_video(sample: LatentSampler, prompts: Sequence[str], seeds: Sequence[int], frames: int) -> Tensor:
+    """A clip `[B, T, 3, 64, 64]` in [0, 1] of each prompt, as the probe reads them: at the latents' resolution."""
+    return unpack(sample(prompts, seeds, frames))[:, :frames].clamp(0, 1)
 
 
 def _truth(questions: Sequence[Question], frames: int) -> Tensor:

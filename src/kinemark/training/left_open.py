@@ -6,10 +6,9 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from kinemark.model.autoencoder import unpack
 from kinemark.safety.audit import Label, Reference
 from kinemark.timeline import SPARK_FPS
-from kinemark.training.evaluate import TextToLatent
+from kinemark.training.evaluate import FRAMES, TextToLatent, small_video
 from kinemark.training.exam import SIX
 from kinemark.training.probe import load_probe
 from kinemark.worlds.spec import PLAIN_MIX, sample_scene
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 #: Prompts that say nothing of what is to be seen.
 PROMPTS: Final = ("a video", "a scene", "something moves", "show me something", "a short clip of anything")
-FRAMES: Final = 33
 _BATCH: Final = 10
 _SCENES: Final = 20_000
 
@@ -42,8 +40,7 @@ def labelled(model: Model, n: int, *, seed: int = 0, progress: Callable[[int, in
     rng, found = random.Random(f"kinemark left open {seed}"), list[Label]()
     for start in range(0, n, _BATCH):
         prompts = [PROMPTS[index % len(PROMPTS)] for index in range(start, min(start + _BATCH, n))]
-        latent_BCFHW = sample(prompts, [rng.getrandbits(32) for _ in prompts], FRAMES)
-        video_BTCHW = unpack(latent_BCFHW)[:, :FRAMES].clamp(0, 1)
+        video_BTCHW = small_video(sample, prompts, [rng.getrandbits(32) for _ in prompts], FRAMES)
         for prompt, reading in zip(prompts, probe.read(video_BTCHW, SPARK_FPS), strict=True):
             found += [Label(prompt, name, reading[name]) for name in SIX]
         if progress:

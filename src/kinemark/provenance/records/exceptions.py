@@ -1,7 +1,7 @@
 """Exceptions that an operator signs into the ledger: what is done although the rule speaks against it, by whom and why.
 
-An exception stands as long as the key that signed it is one of this installation's and the entry is in the ledger. It
-cannot be taken back silently: another key, or another installation, has to sign its own.
+An exception stands as long as the key that signed it is the one that signs today. It cannot be taken back silently: the
+entry stays, and another key, a renewed one too, has to sign its own.
 """
 
 from __future__ import annotations

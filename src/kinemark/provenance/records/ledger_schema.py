@@ -12,8 +12,6 @@ Event = Literal["release", "withdrawal", "erasure", "takedown", "exception"]
 
 SCHEMA_VERSION: Final = 4
 
-_BY_MANIFEST: Final = "CREATE INDEX by_manifest ON entries (body ->> 'manifest');"
-
 SCHEMA: Final = f"""
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY CHECK (seq >= 1),
@@ -26,7 +24,7 @@ CREATE TABLE entries (
     digest BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX one_of_each ON entries (id, event);
-{_BY_MANIFEST}
+CREATE INDEX by_manifest ON entries (body ->> 'manifest');
 CREATE TABLE salts (id TEXT PRIMARY KEY, salt BLOB NOT NULL) STRICT;
 CREATE TRIGGER entries_stay_same BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
 CREATE TRIGGER entries_stay_here BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
