@@ -25,6 +25,7 @@ from kinemark.provenance.findings import FINGERPRINT_HINT
 from kinemark.provenance.marks.model_trace import LIMIT as TRACE_LIMIT
 from kinemark.provenance.marks.watermark import PRESENCE_LIMIT, SEARCH_WORDS
 from kinemark.provenance.other_makers import UNREADABLE
+from kinemark.provenance.records.ledger import canonical
 from kinemark.provenance.signing import certificates
 
 if TYPE_CHECKING:
@@ -85,10 +86,10 @@ def report(verification: Verification, keys: Keys, now: dt.datetime | None = Non
         "not_tested": list(NOT_TESTED),
         "again": f"kinemark verify {path.name}",
     }
-    content = json.loads(_canonical(content))
+    content = json.loads(canonical(content))
     shown = _shown(content)
     # What a reader sees is signed with the data, so that a later version, which words it differently, can check it too.
-    signature = keys.signer_key.sign((shown + _canonical(content)).encode(), ec.ECDSA(hashes.SHA256()))
+    signature = keys.signer_key.sign((shown + canonical(content)).encode(), ec.ECDSA(hashes.SHA256()))
     return _page(shown, content, {"signature": base64.b64encode(signature).decode(), "certificates": keys.chain_pem})
 
 
@@ -114,7 +115,7 @@ def check_report(path: Path) -> Checked:
         ) from error
     shown = page[:start]
     return Checked(
-        intact=_fits(signer, root, signature, shown + _canonical(content)) and page == _page(shown, content, seal),
+        intact=_fits(signer, root, signature, shown + canonical(content)) and page == _page(shown, content, seal),
         signer=certificates.digest(root),
         content=content,
     )
@@ -132,13 +133,9 @@ def _fits(signer: x509.Certificate, root: x509.Certificate, signature: bytes, te
     return True
 
 
-def _canonical(content: dict[str, Any]) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
-
-
 def _page(shown: str, content: dict[str, Any], seal: dict[str, str]) -> str:
     # A closing tag inside a string would end the element early.
-    data = _canonical({"content": content, "seal": seal}).replace("<", "\\u003c")
+    data = canonical({"content": content, "seal": seal}).replace("<", "\\u003c")
     return f"{shown}{_OPEN}{data}{_CLOSE}\n</body></html>\n"
 
 

@@ -7,14 +7,14 @@ entry stays, and another key, a renewed one too, has to sign its own.
 from __future__ import annotations
 
 import datetime as dt
-import json
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kinemark.errors import RequestError
+from kinemark.provenance.records.ledger import canonical
 
 if TYPE_CHECKING:
     from kinemark.provenance.records.ledger import Entry, Ledger
@@ -40,7 +40,7 @@ def sign_exception(ledger: Ledger, keys: Keys, what: What, *, by: str, reason: s
         "reason": reason.strip(),
         "signed": now.astimezone(dt.UTC).isoformat(timespec="seconds"),
     }
-    signature = keys.signer_key.sign(_canonical(said), _ALGORITHM).hex()
+    signature = keys.signer_key.sign(canonical(said).encode(), _ALGORITHM).hex()
     return ledger.append("exception", ledger.new_id(), {**said, "signature": signature})
 
 
@@ -50,13 +50,9 @@ def standing(ledger: Ledger, keys: Keys, what: What) -> Entry | None:
         said = dict(entry.body)
         try:
             signature = bytes.fromhex(said.pop("signature"))
-            keys.signer_key.public_key().verify(signature, _canonical(said), _ALGORITHM)
+            keys.signer_key.public_key().verify(signature, canonical(said).encode(), _ALGORITHM)
         except (InvalidSignature, KeyError, ValueError, TypeError):
             continue
         if said.get("exception") == what:
             return entry
     return None
-
-
-def _canonical(said: dict[str, Any]) -> bytes:
-    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()

@@ -148,7 +148,7 @@ class Ledger:
         with self._transaction():
             last = self._last()
             seq, previous = (last.seq + 1, last.digest) if last else (1, GENESIS)
-            text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+            text = canonical(content)
             digest = _digest(seq, event, id_, time, fingerprint, text, previous)
             row = (seq, event, id_, time, fingerprint, text, previous, digest)
             self._connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -319,6 +319,11 @@ class Ledger:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+def canonical(content: Mapping[str, Any]) -> str:
+    """JSON values as the one text that digests and signatures are made of."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def commitment(prompt: str, salt: bytes) -> str:
