@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
+from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig
 from kinemark.model.load import Model, Origin
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextEncoder, text_config
@@ -26,7 +27,8 @@ def tiny_model() -> Model:
         transformer.head.head.bias.copy_(torch.linspace(-0.8, 0.8, 4 * 4 * 12))
     upsampler, text = Upsampler(UpsamplerConfig(width=8, blocks=1)), TextEncoder(text_config())
     planner = LayoutPlanner(PlannerConfig(width=16, layers=1))
-    for part in (transformer, planner, upsampler, text):
+    reader = LayoutReader(LayoutReaderConfig(width=8, hidden=8, dilations=(1,)))
+    for part in (transformer, planner, reader, upsampler, text):
         part.eval().requires_grad_(requires_grad=False)
     return Model(
         name="tiny",
@@ -34,6 +36,7 @@ def tiny_model() -> Model:
         transformer=transformer,
         scene=transformer,
         planner=planner,
+        reader=reader,
         text=text,
         autoencoder=upsampler,
         origin=Origin("tiny", "0" * 40, "abc", {}),

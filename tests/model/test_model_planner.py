@@ -1,8 +1,19 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kinemark.model.layout import LAYOUT, empty_layout
-from kinemark.model.planner import OVERLAP, WINDOW, LayoutPlanner, PlannerConfig, from_values, lay_out, to_values
+from kinemark.model.planner import (
+    OVERLAP,
+    WINDOW,
+    LayoutPlanner,
+    PlannerConfig,
+    _next_piece,
+    from_values,
+    lay_out,
+    to_values,
+)
 from kinemark.model.scene_code import scene_tokens
 
 VELOCITY = [LAYOUT.index("vx"), LAYOUT.index("vy")]
@@ -50,11 +61,47 @@ def test_a_longer_plan_begins_with_the_shorter_one(planner):
 
 def test_given_slots_are_seen(planner):
     """The window after the first is planned from the last slots of the one before."""
-    kept = torch.randn(1, 2, OVERLAP, len(LAYOUT) + 1)
+    kept = torch.randn(1, 2, WINDOW, len(LAYOUT) + 1)
     noise = torch.randn(1, 2, WINDOW, len(LAYOUT) + 1)
-    tokens = text(1, 1)[:, 0]
-    one, other = (planner._window(noise.clone(), k, tokens, 1.0) for k in (kept, -kept))
+    first, tokens = torch.arange(WINDOW) < OVERLAP, text(1, 1)[:, 0]
+    one, other = (planner._window(noise.clone(), k, first, tokens, 1.0, fresh=False) for k in (kept, -kept))
     assert not torch.allclose(one[:, :, OVERLAP:], other[:, :, OVERLAP:])
+
+
+@pytest.mark.parametrize("known", [[0], [0, 1, 2], [30], [38, 39], [0, 39], [10, 11, 30], [0, 1, 12, 13]])
+def test_what_is_given_stays_and_everything_else_is_planned(planner, known):
+    fixed = empty_layout(1, 40)
+    fixed[:, :1, known] = torch.rand(1, 1, len(known), len(LAYOUT))
+    fixed[:, :1, known, -1] = 1.0
+    planned = planner.plan(text(1, 40), [1], 1.0, fixed)
+    torch.testing.assert_close(planned[:, :, known], fixed[:, :, known], equal_nan=True)
+    other = planner.plan(text(1, 40), [1], 1.0)
+    free = [slot for slot in range(40) if slot not in known]
+    assert not torch.equal(to_values(planned)[:, :, free], to_values(other)[:, :, free])
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.lists(st.integers(1, 59), max_size=3))
+def test_pieces_fill_every_gap_and_never_touch_what_is_known(known, changes):
+    known_F, changes = torch.tensor(known), sorted(set(changes))
+    for _ in range(200):
+        if known_F.all():
+            break
+        piece = _next_piece(known_F, changes)
+        assert len(piece.made) > 0
+        assert not known_F[piece.made.start : piece.made.stop].any()
+        assert piece.start <= piece.made.start
+        assert piece.made.stop <= piece.start + WINDOW
+        assert not any(piece.made.start < change < piece.made.stop for change in changes)
+        known_F[piece.made.start : piece.made.stop] = True
+    assert known_F.all()
+
+
+def test_a_new_prompt_begins_a_new_piece():
+    known_F = torch.zeros(20, dtype=torch.bool)
+    known_F[:6] = True
+    assert _next_piece(known_F, [6]).fresh
+    assert not _next_piece(known_F, [8]).fresh
+    assert _next_piece(known_F, [8]).made == range(6, 8)
 
 
 def test_the_first_slot_of_a_clip_stands_still(planner):

@@ -49,7 +49,7 @@ def test_a_detail_expert_is_handed_the_truth_rendered_small():
     assert sampler == usual.detail_pass()
     assert (shown.cap_F == SamplerConfig().coarse.sigma).all()
     whole = render(batch_scenes(SHEET_SCENES), torch.zeros(len(SHEET_SCENES), 1), (64, 64)).video_BTCHW
-    error = unpack(shown.known_BCFHW)[:, :1] - whole
+    error = unpack(shown.known(range(shown.shape[2])))[:, :1] - whole
     assert error.abs().mean() < 0.05
 
 
@@ -58,5 +58,5 @@ def test_a_scene_expert_is_handed_noise():
     usual = SamplerConfig()
     shown, sampler = from_noise(conditions, usual)
     assert sampler == usual.scene_pass()
-    assert shown.noise_BCFHW.shape == (2, 12, 3, 32, 32)
+    assert shown.shape == shown.noise(range(3)).shape == (2, 12, 3, 32, 32)
     assert (shown.cap_F == 1).all()

@@ -7,15 +7,18 @@ from safetensors.torch import save_file
 from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
+from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig
 from kinemark.model.load import load_model
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextEncoder, text_config
 from kinemark.training import spark as module
+from kinemark.training.layout_reader import LayoutReaderRecipe, save_layout_reader
 from kinemark.training.loop import STATE_FILE, build_trainee
 from kinemark.training.planner import PlannerRecipe, save_planner
 from kinemark.training.recipes import tiny_spark
 from kinemark.training.spark import (
     PLANNER_FILE,
+    READER_FILE,
     SPARK_FILE,
     TEXT_FILE,
     UPSAMPLER_FILE,
@@ -43,6 +46,8 @@ def run(tmp_path):
     out.mkdir()
     save_text_encoder(out / TEXT_FILE, TextEncoder(text_config()), TextRecipe(), {})
     save_planner(out / PLANNER_FILE, LayoutPlanner(PlannerConfig(width=16, layers=1)), PlannerRecipe())
+    reader = LayoutReader(LayoutReaderConfig(width=8, hidden=8, dilations=(1,)))
+    save_layout_reader(out / READER_FILE, reader, LayoutReaderRecipe())
     return out
 
 

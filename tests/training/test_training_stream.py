@@ -5,7 +5,7 @@ import torch
 
 from kinemark.model.autoencoder import encode
 from kinemark.model.layout import MAP_CHANNELS
-from kinemark.model.scene_code import UNSPECIFIED, scene_tokens
+from kinemark.model.scene_code import UNSPECIFIED, scene_code, scene_tokens
 from kinemark.timeline import SPARK_FPS
 from kinemark.training.recipes import spark_cpu, tiny_recipe
 from kinemark.training.stream import (
@@ -15,7 +15,6 @@ from kinemark.training.stream import (
     pack_slots,
     soften,
     step_generator,
-    window_frames,
 )
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import SceneMix
@@ -69,26 +68,41 @@ def test_batches_hold_together(pool, step):
     assert batch.text_BLD.shape == (clips, 16, 128)
     assert batch.clean_BCFHW.abs().max() <= 1
     assert clips == 1 or clips * slots * (height // recipe.patch) * (width // recipe.patch) <= recipe.tokens_per_step
-    window_F = batch.time_BF[:, batch.anchors :]
-    assert torch.equal(window_F, torch.arange(slots - batch.anchors).float().expand(clips, -1))
-    assert (batch.time_BF[:, : batch.anchors] <= slots - batch.anchors - 1).all()
+    assert batch.lead_sigma_BA.shape == (clips, batch.leads)
+    assert (batch.lead_sigma_BA <= 0.3).all()
 
 
-def test_the_first_slot_and_every_anchor_hold_one_frame(pool):
-    batch = next(b for b in (draw(pool, step) for step in range(40)) if b.anchors)
-    for slot in range(batch.anchors + 1):
-        frames = batch.clean_BCFHW[:, :, slot].unflatten(1, (4, 3))
-        assert torch.equal(frames, frames[:, :1].expand_as(frames))
+def test_leads_come_first_and_the_layout_follows_the_pictures(pool):
+    """In every order the map of the layout shows the subject where the mask does."""
+    recipe = replace(
+        tiny_recipe(), windows=((3, 3),), window_shares=(1.0,), backward=0.3, anchored=0.6, late=0.5, cropped=0.0,
+        layout_dropout=0.0, tokens_per_step=1024,
+    )  # fmt: skip
+    for step in range(12):
+        batch = draw(pool, step, recipe)
+        window, mask = batch.map_BCFHW[:, 14:15].amax(1), batch.mask_BFHW
+        covered = ((window > 0.2) | (batch.map_BCFHW[:, 31] > 0.2))[mask > 0.9]
+        assert covered.float().mean() > 0.9
 
 
-def test_window_frames_are_those_of_the_slots():
-    frames = window_frames(3, torch.tensor([[5]]), torch.tensor([2]))
-    assert frames.tolist() == [[5, 2, 3, 4, 5, 6, 7, 8, 9, 10]]
-    assert held(frames, 2).tolist() == [[5, 5, 5, 5, 2, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10]]
+def test_a_changed_batch_follows_the_later_prompt(pool):
+    recipe = replace(
+        tiny_recipe(), windows=((3, 3),), window_shares=(1.0,), changed=1.0, backward=0.0, text_dropout=0.0
+    )
+    batch = draw(pool, 3, recipe)
+    assert batch.past_B is not None
+    assert ((batch.past_B >= 0) & (batch.past_B < 3)).all()
+    later = scene_code()[torch.arange(16), pool.next_said_BL]
+    assert all((text == later).all(dim=(1, 2)).any() for text in batch.text_BLD)
+
+
+def test_held_frames_fill_their_slots():
+    frames = torch.tensor([[5, 2, 3, 4, 5, 6]])
+    assert held(frames, 2).tolist() == [[5, 5, 5, 5, 2, 2, 2, 2, 3, 4, 5, 6]]
 
 
 def test_slots_are_packed_as_the_autoencoder_packs_them(pool):
-    frames = window_frames(3, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64))
+    frames = torch.arange(9).expand(2, -1)
     scenes = type(pool.scenes)(pool.scenes.codes_BA[:2], pool.scenes.seed_B[:2])
     small = held(render(scenes, frames / SPARK_FPS, (16, 16)).video_BTCHW, 1)
     large = small[:, 3:].repeat_interleave(4, dim=-1).repeat_interleave(4, dim=-2)

@@ -69,5 +69,5 @@ def test_processes_draw_different_clips_in_batches_of_one_shape(step):
     pool = build_pool(8, 0, device)
     one, other = (draw_batch(recipe, pool, 5, step, step_generator(5, step, device, rank)) for rank in (0, 1))
     assert one.clean_BCFHW.shape == other.clean_BCFHW.shape
-    assert one.anchors == other.anchors
+    assert one.leads == other.leads
     assert not torch.equal(one.clean_BCFHW, other.clean_BCFHW)

@@ -55,7 +55,7 @@ class CachePolicy:
     """Which slots are kept, and where in time they are read."""
 
     window: int | None = None
-    """Most recent slots that are kept, beside the sinks; None keeps all."""
+    """How many slots are kept beside the sinks; None keeps all."""
     sinks: int = 0
     """First slots written, which are never dropped."""
     place: Placement = absolute
@@ -64,11 +64,16 @@ class CachePolicy:
         if self.sinks < 0 or (self.window is not None and self.window < 0):
             raise ValueError(f"window {self.window} and sinks {self.sinks} must not be negative")
 
-    def kept(self, slots: int) -> list[int]:
-        """Return the indices, of `slots` in cache order, that survive."""
+    def kept(self, times: Sequence[float]) -> list[int]:
+        """Return the indices that survive, of slots at these times in cache order.
+
+        Beside the sinks those nearest in time to the last one stay: the most recent ones, and what lies just ahead.
+        """
+        slots = len(times)
         if self.window is None or slots <= self.sinks + self.window:
             return list(range(slots))
-        return [*range(self.sinks), *range(slots - self.window, slots)]
+        others = sorted(range(self.sinks, slots), key=lambda index: (abs(times[index] - times[-1]), -index))
+        return [*range(self.sinks), *sorted(others[: self.window])]
 
 
 @dataclass(slots=True)
@@ -173,7 +178,7 @@ class KVCache:
         else:
             self._past_BF = torch.cat((self._past_BF, new_BF), dim=1)
             self._placed_BF = torch.cat((self._placed_BF, new_placed_BF), dim=1)
-        self.keep(self.policy.kept(len(self)))
+        self.keep(self.policy.kept(self._past_BF[0].tolist()))
 
     def keep(self, slots: Sequence[int]) -> None:
         """Keep only these slots (indices in cache order, ascending), for example after a change of prompt."""

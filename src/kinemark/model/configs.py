@@ -116,7 +116,7 @@ def spark() -> TransformerConfig:
         pooled_text=True,
         predicts="clean",
         block_slots=1,
-        capabilities=frozenset({Capability.HISTORY}),
+        capabilities=frozenset(Capability),
     )
 
 

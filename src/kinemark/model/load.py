@@ -1,9 +1,9 @@
 """Models by name, and the one file in which a model of ours is kept.
 
-The file is safetensors in bfloat16: tensors under `transformer.`, `text.` and `upsampler.`, under `scene.` and
-`planner.` where a model has a scene expert and a layout planner, and in the header under `kinemark` a JSON object:
-`config` (of the parts), `recipe`, `commit`, `data_hash`, `metrics`. It is one entry because safetensors does not order
-them, and the same model should be the same bytes.
+The file is safetensors in bfloat16: tensors under `transformer.`, `text.` and `upsampler.`, under `scene.`, `planner.`
+and `reader.` where a model has a scene expert, a layout planner and a layout reader, and in the header under `kinemark`
+a JSON object: `config` (of the parts), `recipe`, `commit`, `data_hash`, `metrics`. It is one entry because safetensors
+does not order them, and the same model should be the same bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.checkpoints import digest
 from kinemark.model.configs import TransformerConfig
+from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextConfig, TextEncoder
 from kinemark.model.transformer import Transformer
@@ -61,6 +62,8 @@ class Model:
     """The expert that decides the scene on small latents (`sampling.coarse`), where a model has one."""
     planner: LayoutPlanner | None
     """What decides where the subjects are, for a transformer that is shown it (`model.layout`)."""
+    reader: LayoutReader | None
+    """What reads from given pictures where they are."""
     text: TextEncoder
     autoencoder: Upsampler
     origin: Origin
@@ -129,9 +132,11 @@ def read_model(path: Path, name: str) -> Model:
         with torch.random.fork_rng(devices=[]):  # building a module draws random weights; loading must not be felt
             text = TextEncoder(TextConfig(**values["config"]["text"]))
             upsampler = Upsampler(UpsamplerConfig(**{"place": False} | values["config"]["upsampler"]))
-            planner = None
+            planner, reader = None, None
             if "planner" in values["config"]:
                 planner = LayoutPlanner(PlannerConfig(**values["config"]["planner"]))
+            if "reader" in values["config"]:
+                reader = LayoutReader(LayoutReaderConfig.from_json(values["config"]["reader"]))
     except (KeyError, TypeError, ValueError) as error:
         raise FailureError(
             f"the header of {path} does not describe a model that this version knows ({error}); "
@@ -139,8 +144,8 @@ def read_model(path: Path, name: str) -> Model:
         ) from error
     with torch.device("meta"):  # it holds nothing but what the file gives
         experts = {part: Transformer(config) for part, config in configs.items()}
-    parts: dict[str, nn.Module] = {**experts, "text": text, "upsampler": upsampler}
-    _fill(parts | ({"planner": planner} if planner else {}), state, path)
+    optional = {name: part for name, part in (("planner", planner), ("reader", reader)) if part is not None}
+    _fill({**experts, **optional, "text": text, "upsampler": upsampler}, state, path)
     for expert in experts.values():
         expert.in_fast_precision()
     return Model(
@@ -149,6 +154,7 @@ def read_model(path: Path, name: str) -> Model:
         transformer=experts["transformer"],
         scene=experts.get("scene"),
         planner=planner,
+        reader=reader,
         text=text,
         autoencoder=upsampler,
         origin=origin,
@@ -180,6 +186,7 @@ def save_model(
     origin: Origin,
     scene: Transformer | None = None,
     planner: LayoutPlanner | None = None,
+    reader: LayoutReader | None = None,
 ) -> str:
     """Write a model's weights in bfloat16 with a header that says what they are; return the file's sha256.
 
@@ -198,6 +205,8 @@ def save_model(
         config["scene"], parts["scene"] = scene.config.to_json(), scene
     if planner:
         config["planner"], parts["planner"] = asdict(planner.config), planner
+    if reader:
+        config["reader"], parts["reader"] = asdict(reader.config), reader
     header = {"config": config, **asdict(origin)}
     state = {
         f"{prefix}.{key}": tensor.detach().to("cpu", torch.bfloat16).contiguous()
@@ -231,4 +240,5 @@ def record_metrics(path: Path, metrics: Mapping[str, float]) -> str:
         origin=replace(model.origin, metrics=dict(metrics)),
         scene=model.scene,
         planner=model.planner,
+        reader=model.reader,
     )

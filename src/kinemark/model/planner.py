@@ -1,10 +1,11 @@
 """The planner: decides where the subjects are and how they move, before anything is painted.
 
 A small flow-matching model of layouts (`model.layout`): it draws windows of `WINDOW` slots at once, given what the
-prompt says. A longer clip is planned window after window, each with the last slots of the one before as given ones, as
-the video itself is made.
+prompt says and what is known of any slots in them. A longer clip is planned window after window, each from the last
+slots of the one before, as the video itself is made; what leads to given slots alone is planned backwards from them.
 
-    noisy window, given slots, noise level, picture's aspect, scene tokens -> residual layers -> clean window
+    noisy window, given slots, whether the prompt is new, noise level, picture's aspect, scene tokens
+        -> residual layers -> clean window
 
 Shape suffixes: B batch, S subjects, F slots, K values of a layout, V values that are sampled (those and presence),
 L tokens, D width.
@@ -18,18 +19,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
-from kinemark.model.layout import LAYOUT, SUBJECTS, stilled
+from kinemark.model.layout import LAYOUT, SUBJECTS, empty_layout, stilled
 from kinemark.model.scene_code import TEXT_DIM, TEXT_LEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Slots that are planned together: four seconds.
-WINDOW: Final = 9
-#: How many of the slots before a window are given to it.
+#: Slots that are planned together: six seconds.
+WINDOW: Final = 13
+#: How many slots of what is already known a window takes in.
 OVERLAP: Final = 3
 #: Steps of Euler's method for a window.
 STEPS: Final = 24
@@ -74,71 +74,131 @@ class LayoutPlanner(nn.Module):
         self.config = config
         values = WINDOW * SUBJECTS * (len(LAYOUT) + 1)
         width = config.width
-        self.into = nn.Linear(values + WINDOW, width)
+        self.into = nn.Linear(values + WINDOW + 1, width)
         self.text = nn.Sequential(nn.Linear(TEXT_LEN * TEXT_DIM, width), nn.SiLU(), nn.Linear(width, width))
         self.level = nn.Linear(2 * config.waves + 1, width)
         self.layers = nn.ModuleList(_Layer(width) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, values)
 
-    def forward(self, x_BSFV: Tensor, sigma_B: Tensor, given_BF: Tensor, text_BLD: Tensor, aspect_B: Tensor) -> Tensor:
+    def forward(
+        self,
+        x_BSFV: Tensor,
+        sigma_B: Tensor,
+        given_BF: Tensor,
+        fresh_B: Tensor,
+        text_BLD: Tensor,
+        aspect_B: Tensor,
+    ) -> Tensor:
         """Return the clean window `[B, S, F, V]`.
 
         Args:
             x_BSFV: noised values (`to_values`); those of given slots are clean.
             sigma_B: noise level of the others, in [0, 1].
             given_BF: 1 for slots that are given.
+            fresh_B: 1 where the given slots followed another prompt.
             text_BLD: scene tokens.
             aspect_B: width of the picture over its height.
         """
         angle = sigma_B[:, None] * (math.pi * 2.0 ** torch.arange(self.config.waves, device=sigma_B.device) / 4)
         level = self.level(torch.cat([angle.sin(), angle.cos(), aspect_B[:, None].log()], dim=1))
         condition = self.text(text_BLD.flatten(1)) + level
-        x_BD = self.into(torch.cat([x_BSFV.flatten(1), given_BF], dim=1))
+        x_BD = self.into(torch.cat([x_BSFV.flatten(1), given_BF, fresh_B[:, None]], dim=1))
         for layer in self.layers:
             x_BD = layer(x_BD, condition)
         clean: Tensor = self.head(self.norm(x_BD))
         return clean.view(x_BSFV.shape)
 
     @torch.no_grad()
-    def plan(self, text_BFLD: Tensor, seeds: Sequence[int], aspect: float) -> Tensor:
+    def plan(self, text_BFLD: Tensor, seeds: Sequence[int], aspect: float, given_BSFK: Tensor | None = None) -> Tensor:
         """Plan whole clips.
 
         Args:
             text_BFLD: the scene tokens that each slot follows.
             seeds: of each clip; the same seed and prompt is the same plan.
             aspect: width of the picture over its height.
+            given_BSFK: the layout of slots that are known, which stays as it is; slots in which no clip has a subject
+                are unknown. None: nothing is known.
 
         Returns:
             A layout `[B, S, F, K]`, NaN for subjects that are not there.
         """
         batch, slots = text_BFLD.shape[:2]
         generators = [torch.Generator().manual_seed(seed ^ _STREAM) for seed in seeds]
-        values_BSFV = torch.zeros(batch, SUBJECTS, 0, len(LAYOUT) + 1)
-        while (done := values_BSFV.shape[2]) < slots:
-            kept = values_BSFV[:, :, max(0, done - OVERLAP) :]
-            text_BLD = text_BFLD[:, min(done + WINDOW // 2, slots - 1)]
+        given = to_values(given_BSFK) if given_BSFK is not None else to_values(empty_layout(batch, slots))
+        known_F = (given[..., -1] > 0).flatten(0, 1).any(0)
+        values_BSFV = torch.zeros(batch, SUBJECTS, slots, len(LAYOUT) + 1)
+        values_BSFV[:, :, known_F] = given[:, :, known_F]
+        new_F = _prompt_changes(text_BFLD)
+        while not known_F.all():
+            piece = _next_piece(known_F, new_F)
             noise = torch.stack(
                 [torch.randn(SUBJECTS, WINDOW, len(LAYOUT) + 1, generator=generator) for generator in generators]
             )
-            window = self._window(noise, kept, text_BLD, aspect)
-            values_BSFV = torch.cat([values_BSFV, window[:, :, kept.shape[2] :]], dim=2)
-        return from_values(values_BSFV[:, :, :slots])
+            inside = range(max(0, piece.start), min(slots, piece.start + WINDOW))
+            places = [slot - piece.start for slot in inside]
+            given_F = torch.zeros(WINDOW, dtype=torch.bool)
+            given_F[places] = known_F[inside.start : inside.stop]
+            kept_BSFV = torch.zeros_like(noise)
+            kept_BSFV[:, :, places] = values_BSFV[:, :, inside.start : inside.stop]
+            window = self._window(noise, kept_BSFV, given_F, text_BFLD[:, piece.made.start], aspect, fresh=piece.fresh)
+            values_BSFV[:, :, piece.made.start : piece.made.stop] = window[
+                :, :, piece.made.start - piece.start : piece.made.stop - piece.start
+            ]
+            known_F[piece.made.start : piece.made.stop] = True
+        return from_values(values_BSFV)
 
-    def _window(self, x_BSFV: Tensor, kept_BSFV: Tensor, text_BLD: Tensor, aspect: float) -> Tensor:
-        batch, given = len(x_BSFV), kept_BSFV.shape[2]
-        given_BF = (torch.arange(WINDOW) < given).float().expand(batch, -1)
+    def _window(
+        self, x_BSFV: Tensor, kept_BSFV: Tensor, given_F: Tensor, text_BLD: Tensor, aspect: float, *, fresh: bool
+    ) -> Tensor:
+        batch = len(x_BSFV)
+        given_BF, fresh_B = given_F.float().expand(batch, -1), torch.full((batch,), float(fresh))
         sigma = torch.linspace(1.0, 0.0, STEPS + 1)
         for now, then in pairwise(sigma):
-            x_BSFV[:, :, :given] = kept_BSFV
-            clean = self(x_BSFV, now.expand(batch), given_BF, text_BLD, torch.full((batch,), aspect))
+            x_BSFV = torch.where(given_F[:, None], kept_BSFV, x_BSFV)
+            clean = self(x_BSFV, now.expand(batch), given_BF, fresh_B, text_BLD, torch.full((batch,), aspect))
             x_BSFV = clean + (then / now) * (x_BSFV - clean)
         return x_BSFV
 
 
-def lay_out(planner: LayoutPlanner, text_BFLD: Tensor, seeds: Sequence[int], size: tuple[int, int]) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Slots that are planned next: where their window starts, which of it is new, and whether its prompt is."""
+
+    start: int
+    made: range
+    fresh: bool
+
+
+def _prompt_changes(text_BFLD: Tensor) -> list[int]:
+    """The slots that follow another prompt than the slot before them."""
+    changes_F = (text_BFLD[:, 1:] != text_BFLD[:, :-1]).flatten(2).any(-1).any(0)
+    return [slot + 1 for slot in changes_F.nonzero().flatten().tolist()]
+
+
+def _next_piece(known_F: Tensor, changes: Sequence[int]) -> _Piece:
+    """The next slots to plan: forwards from the first gap, or backwards where nothing is known before it."""
+    known = known_F.tolist()
+    first = known.index(False)
+    stop = next((slot for slot in range(first, len(known)) if known[slot]), len(known))
+    if first == 0 and stop < len(known):
+        # From the end of the gap back: the window reaches into what is known behind it.
+        begin = max([0, stop - (WINDOW - OVERLAP), *(change for change in changes if change < stop)])
+        return _Piece(stop + OVERLAP - WINDOW, range(begin, stop), fresh=stop in changes)
+    start = max(0, first - OVERLAP)
+    ends = [stop, start + WINDOW, *(change for change in changes if change > first)]
+    return _Piece(start, range(first, min(ends)), fresh=first in changes)
+
+
+def lay_out(
+    planner: LayoutPlanner,
+    text_BFLD: Tensor,
+    seeds: Sequence[int],
+    size: tuple[int, int],
+    given_BSFK: Tensor | None = None,
+) -> Tensor:
     """The layout `[B, S, F, K]` of clips that begin with a slot of one frame, for pictures of (height, width)."""
-    layout_BSFK = planner.plan(text_BFLD, seeds, size[1] / size[0])
+    layout_BSFK = planner.plan(text_BFLD, seeds, size[1] / size[0], given_BSFK)
     return stilled(layout_BSFK, torch.arange(layout_BSFK.shape[2]) == 0)
 
 
@@ -151,9 +211,9 @@ def to_values(layout_BSFK: Tensor) -> Tensor:
 
 
 def from_values(values_BSFV: Tensor) -> Tensor:
-    """The layout of sampled values: a subject is there in all slots or in none, and looks one way in each."""
+    """The layout of sampled values: a subject is there or not, and looks one way, in each slot."""
     middle, scale = values_BSFV.new_tensor(_UNITS).unbind(1)
     layout = values_BSFV[..., :-1] * scale + middle
     facing = torch.where(layout[..., -1:] < 0, -1.0, 1.0)
-    there = rearrange(values_BSFV[..., -1].mean(-1) > 0, "B S -> B S 1 1")
+    there = values_BSFV[..., -1:] > 0
     return torch.where(there, torch.cat([layout[..., :-1], facing], dim=-1), torch.nan)

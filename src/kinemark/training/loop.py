@@ -104,11 +104,11 @@ def training_step(
         window: where the losses are summed for the log.
         together: the processes that step together, each with its own batch.
     """
-    clean_BCFHW, anchors = batch.clean_BCFHW, batch.anchors
+    clean_BCFHW = batch.clean_BCFHW
     slots = clean_BCFHW.shape[2]
-    sigma_BF, learn_BF = draw_sigma(clean_BCFHW.shape[0], slots - anchors, batch.noise, generator)
-    nothing_BA = torch.zeros(clean_BCFHW.shape[0], anchors, device=sigma_BF.device)
-    sigma_BF, learn_BF = torch.cat([nothing_BA, sigma_BF], 1), torch.cat([nothing_BA, learn_BF], 1)
+    sigma_BF, learn_BF = draw_sigma(len(clean_BCFHW), slots - batch.leads, batch.noise, generator, batch.past_B)
+    sigma_BF = torch.cat([batch.lead_sigma_BA, sigma_BF], 1)
+    learn_BF = torch.cat([torch.zeros_like(batch.lead_sigma_BA), learn_BF], 1)
     noise_BCFHW = torch.randn(clean_BCFHW.shape, generator=generator, device=generator.device)
     arriving_BCFHW = arriving_noise(clean_BCFHW, noise_BCFHW, batch.noise.handover, generator)
     # History is what the sampler has finished, so it came from nowhere: plain noise is all that it bears.
@@ -231,7 +231,7 @@ def _sample_of_truth(recipe: Recipe, seed: int) -> Tensor:
     """Clean latents at the recipe's main size, for the noise filter: a still slot and a moving one of each clip."""
     device = torch.device(recipe.device)
     whole = replace(recipe, scales=recipe.scales[:1], windows=((2, 2),), window_shares=(1.0,), anchored=0.0)
-    whole = replace(whole, tokens_per_step=SAMPLE_TOKENS)
+    whole = replace(whole, late=0.0, backward=0.0, changed=0.0, tokens_per_step=SAMPLE_TOKENS)
     pool = build_pool(SAMPLE_TOKENS // 64, seed, device)
     return draw_batch(whole, pool, seed, 0, step_generator(seed, 0, device)).clean_BCFHW
 

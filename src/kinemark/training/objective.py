@@ -51,8 +51,17 @@ def _levels(shape: tuple[int, ...], mix: NoiseMix, generator: Generator) -> Tens
     return mix.handover * torch.where(pick, uniform, torch.sigmoid(normal))
 
 
-def draw_sigma(batch: int, slots: int, mix: NoiseMix, generator: Generator) -> tuple[Tensor, Tensor]:
+def draw_sigma(
+    batch: int, slots: int, mix: NoiseMix, generator: Generator, past_B: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Draw the noise level of every slot.
+
+    Args:
+        batch: clips.
+        slots: of each.
+        mix: the shares.
+        generator: of the step.
+        past_B: slots that are history at least, in every clip: those that follow another prompt. None: none has to be.
 
     Returns:
         `sigma_BF` in (0, `mix.handover`), and `learn_BF`, 1 where the slot counts in the loss: history is a condition,
@@ -65,6 +74,8 @@ def draw_sigma(batch: int, slots: int, mix: NoiseMix, generator: Generator) -> t
         return sigma_BF, learn_BF
     kind_B1 = torch.rand((batch, 1), generator=generator, device=device)
     length_B1 = torch.randint(1, slots, (batch, 1), generator=generator, device=device)
+    if past_B is not None:
+        kind_B1, length_B1 = torch.zeros_like(kind_B1), torch.maximum(length_B1, past_B[:, None])
     low_B1 = torch.rand((batch, 1), generator=generator, device=device) * min(mix.history_sigma, mix.handover)
     past_BF = (torch.arange(slots, device=device) < length_B1) & (kind_B1 < mix.history)
     free_B1 = kind_B1 >= mix.history + mix.shared

@@ -59,11 +59,12 @@ def from_noise(conditions: Conditions, sampler: SamplerConfig) -> tuple[Conditio
 
 def from_small_truth(conditions: Conditions, sampler: SamplerConfig) -> tuple[Conditions, SamplerConfig]:
     """A detail expert's request: what a perfect scene expert would hand over, the truth rendered small."""
-    slots, side = conditions.known_BCFHW.shape[2], conditions.known_BCFHW.shape[-1] // sampler.coarse.factor
+    slots, side = conditions.shape[2], conditions.shape[-1] // sampler.coarse.factor
     frame_T = torch.arange(4 * slots - 3) / SPARK_FPS
     scenes = batch_scenes(SHEET_SCENES)
     small_BTCHW = render(scenes, frame_T.expand(len(SHEET_SCENES), -1), (side * SCALE, side * SCALE)).video_BTCHW
-    return refining(conditions, encode(small_BTCHW), sampler.coarse), sampler.detail_pass()
+    small = [(tuple(range(slots)), encode(small_BTCHW))]
+    return refining(conditions, small, sampler.coarse), sampler.detail_pass()
 
 
 def true_layout(scenes: Sequence[Scene], slots: int) -> Tensor:

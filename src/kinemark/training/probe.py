@@ -246,6 +246,21 @@ class Probe(nn.Module):
             readings.append(reading)
         return readings
 
+    @torch.no_grad()
+    def doubts(self, frames_BKCHW: Tensor, seconds_B: Tensor) -> list[dict[str, tuple[str, float]]]:
+        """The same as `read_frames`, and how sure the probe is of each value: its probability."""
+        logits = self(frames_BKCHW, seconds_B)
+        readings = self.read_frames(frames_BKCHW, seconds_B)
+        found = []
+        for item, reading in enumerate(readings):
+            sure = {}
+            for name, value in reading.items():
+                own = name.removeprefix("second_")
+                row = logits[own][item][int(name != own)] if own in PER_SUBJECT else logits[own][item]
+                sure[name] = (value, float(row.softmax(-1)[VALUES[own].index(value)]))
+            found.append(sure)
+        return found
+
     def require(self, attributes: Iterable[str]) -> None:
         """FailureError unless every one of these is read right often enough to be reported."""
         poor = {name: self.ceilings.get(name, 0.0) for name in attributes if not self.is_usable(name)}

@@ -1,4 +1,4 @@
-"""spark part by part: text encoder, layout planner, two experts, upsampler, and one file that can be used.
+"""spark part by part: text encoder, layout planner and reader, two experts, upsampler, and one file to use.
 
 A run is a folder. What it does not hold yet is taken from the weights that ship, and trained if there are none.
 """
@@ -18,6 +18,12 @@ from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.load import WEIGHTS, Model, Origin, read_model, save_model
 from kinemark.model.transformer import Transformer
 from kinemark.training.degrade import DenoisedOnce
+from kinemark.training.layout_reader import (
+    LayoutReaderRecipe,
+    load_layout_reader,
+    save_layout_reader,
+    train_layout_reader,
+)
 from kinemark.training.leave_trace import leave_trace
 from kinemark.training.loop import STATE_FILE, Start, train
 from kinemark.training.observe import SheetObserver, from_noise, from_small_truth
@@ -37,6 +43,7 @@ from kinemark.training.upsampler import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kinemark.model.layout_reader import LayoutReader
     from kinemark.model.planner import LayoutPlanner
     from kinemark.model.text import TextEncoder
     from kinemark.training.loop import Observer
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
 #: What the parts of a run are called in its folder.
 TEXT_FILE: Final = "text.safetensors"
 PLANNER_FILE: Final = "planner.safetensors"
+READER_FILE: Final = "layout_reader.safetensors"
 UPSAMPLER_FILE: Final = "upsampler.safetensors"
 #: The upsampler before it learnt to leave its trace, and the state of its training.
 PLAIN_UPSAMPLER_FILE: Final = "upsampler_plain.safetensors"
@@ -93,7 +101,8 @@ def train_spark(
     Args:
         recipe: of the two experts.
         out: folder of the run; `out/spark.safetensors` is the result.
-        minutes: for all parts together, more than 0. A text encoder and a planner, if there are none, come before.
+        minutes: for all parts together, more than 0. What is small (text encoder, planner, reader) comes before, where
+            there is none.
         parts: what to train; the others are taken as they are in `out`, else as they ship.
         seed: of a new run.
         observe: looks at the experts' runs; draws contact sheets by default.
@@ -129,7 +138,7 @@ def train_spark(
 
 
 def _train_small_networks(out: Path, report: Callable[[str], None]) -> None:
-    """Train the text encoder and the layout planner where neither the run nor the weights that ship have one."""
+    """Train text encoder, layout planner and layout reader where neither the run nor what ships has one."""
     if not (SHIPPED.is_file() or (out / TEXT_FILE).is_file()):
         report("training the text encoder")
         text_recipe = TextRecipe()
@@ -139,6 +148,10 @@ def _train_small_networks(out: Path, report: Callable[[str], None]) -> None:
         report("training the layout planner")
         planner_recipe = PlannerRecipe()
         save_planner(out / PLANNER_FILE, train_planner(planner_recipe, report), planner_recipe)
+    if not (SHIPPED.is_file() or (out / READER_FILE).is_file()):
+        report("training the layout reader")
+        reader_recipe = LayoutReaderRecipe()
+        save_layout_reader(out / READER_FILE, train_layout_reader(reader_recipe, report), reader_recipe)
 
 
 def _train_upsampler(recipe: SparkRecipe, out: Path, minutes: float) -> None:
@@ -252,6 +265,19 @@ def find_planner(out: Path) -> LayoutPlanner:
     raise FailureError(f"no layout planner in {out}; begin the run anew: kinemark train spark --out {out}")
 
 
+def find_layout_reader(out: Path) -> LayoutReader:
+    """The layout reader of a run, else the one that ships.
+
+    Raises:
+        FailureError: there is neither.
+    """
+    if (out / READER_FILE).is_file():
+        return load_layout_reader(out / READER_FILE)
+    if (shipped := _shipped()) and shipped.reader:
+        return shipped.reader
+    raise FailureError(f"no layout reader in {out}; begin the run anew: kinemark train spark --out {out}")
+
+
 def find_upsampler(out: Path) -> Upsampler:
     """The upsampler of a run, else the one that ships.
 
@@ -291,6 +317,7 @@ def assemble(recipe: SparkRecipe, out: Path, data_hash: str) -> Path:
         transformer=detail,
         scene=scene,
         planner=find_planner(out),
+        reader=find_layout_reader(out),
         text=find_text(out),
         upsampler=find_upsampler(out),
         origin=origin,

@@ -3,14 +3,14 @@
 Because a batch depends on its step number alone, a run that was stopped goes on with exactly the batch that it would
 have seen, and nothing is shown twice or left out.
 
-Shape suffixes: B batch, A anchors, F slots, T pixel frames, C channels, H W size, L D text tokens, S subjects,
-K values of a state.
+Shape suffixes: B batch, A leads, F slots, N rendered frames, T pixel frames, C channels, H W size, L D text tokens,
+S subjects, K values of a state.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +20,8 @@ from einops import rearrange, reduce
 from kinemark.model.layout import LAYOUT, layout_map, stilled
 from kinemark.model.scene_code import TEXT_LEN, UNSPECIFIED, scene_code, value_codes
 from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
+from kinemark.training.changes import changed
+from kinemark.training.shots import Change, Cut, Shot, draw_change, draw_cut, draw_shot
 from kinemark.worlds.captions import STYLES, caption
 from kinemark.worlds.render import STATE, render
 from kinemark.worlds.spec import SceneBatch, SceneMix, batch_scenes, sample_scene
@@ -29,9 +31,7 @@ if TYPE_CHECKING:
 
     from kinemark.training.objective import NoiseMix
     from kinemark.training.recipes import Recipe
-
-#: Slots of a four-second clip; windows lie inside it.
-CLIP_SLOTS = 9
+    from kinemark.worlds.render import Rendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,19 @@ class Pool:
     Attributes:
         scenes: the scenes.
         said_BL: the code of what the caption states of each attribute (`scene_code.value_codes`).
+        next_scenes: what each scene becomes when its prompt changes.
+        next_said_BL: what a caption of that states.
     """
 
     scenes: SceneBatch
     said_BL: Tensor
+    next_scenes: SceneBatch
+    next_said_BL: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's worth of clips; anchors (clean image slots) come first in the order of slots.
+    """One step's worth of clips; leads (`training.shots`) come first in the order of slots.
 
     Attributes:
         clean_BCFHW: latents, in [-1, 1]; often only the part around a subject.
@@ -57,7 +61,8 @@ class Batch:
         text_BLD: text tokens; those of some clips are the empty prompt's.
         mask_BFHW: where the subjects are, in [0, 1].
         map_BCFHW: the map of where the subjects are (`model.layout`); of some clips it does not say so.
-        anchors: how many of the first slots are anchors.
+        lead_sigma_BA: noise level of the leads.
+        past_B: how many slots after them are history at least, since they follow another prompt; None: none has to be.
         noise: how noise is dealt to the other slots.
     """
 
@@ -66,12 +71,18 @@ class Batch:
     text_BLD: Tensor
     mask_BFHW: Tensor
     map_BCFHW: Tensor
-    anchors: int
+    lead_sigma_BA: Tensor
+    past_B: Tensor | None
     noise: NoiseMix
+
+    @property
+    def leads(self) -> int:
+        """How many of the first slots lead the clip."""
+        return self.lead_sigma_BA.shape[1]
 
 
 def build_pool(size: int, seed: int, device: torch.device, mix: SceneMix | None = None) -> Pool:
-    """Draw `size` scenes and caption each in one of the styles.
+    """Draw `size` scenes and what each becomes, and caption each in one of the styles.
 
     What the captions state is known, so they need not go through the text encoder: `model.scene_code` is the common
     language of the two.
@@ -79,7 +90,14 @@ def build_pool(size: int, seed: int, device: torch.device, mix: SceneMix | None 
     rng = random.Random(seed)
     scenes = [sample_scene(rng, mix) for _ in range(size)]
     said = [caption(scene, rng, rng.choice(STYLES)).said for scene in scenes]
-    return Pool(batch_scenes(scenes).to(device), value_codes(said).to(device))
+    later = [changed(scene, rng).scene for scene in scenes]
+    later_said = [caption(scene, rng, rng.choice(STYLES)).said for scene in later]
+    return Pool(
+        batch_scenes(scenes).to(device),
+        value_codes(said).to(device),
+        batch_scenes(later).to(device),
+        value_codes(later_said).to(device),
+    )
 
 
 def pack_slots(video_BTCHW: Tensor) -> Tensor:
@@ -90,12 +108,6 @@ def pack_slots(video_BTCHW: Tensor) -> Tensor:
 def as_layout(state_BSTK: Tensor) -> Tensor:
     """The values of a layout (`model.layout`) out of states (`worlds.render`); shape `[..., K]`, times stay."""
     return state_BSTK[..., [STATE.index(name) for name in LAYOUT]]
-
-
-def window_frames(slots: int, anchor_frames_BA: Tensor, start_B: Tensor) -> Tensor:
-    """Frame numbers `[B, A + 1 + 4 (F - 1)]`: of each anchor, of the first slot, and four of each other slot."""
-    offsets = torch.arange(FRAMES_PER_SLOT * (slots - 1) + 1, device=start_B.device)
-    return torch.cat([anchor_frames_BA, start_B[:, None] + offsets], dim=1)
 
 
 def held(x_BT: Tensor, stills: int) -> Tensor:
@@ -125,50 +137,67 @@ def draw_batch(recipe: Recipe, pool: Pool, seed: int, step: int, generator: Gene
     rng = random.Random(f"{seed}/{step}")
     device = generator.device
     scale = rng.choices(recipe.scales, [scale.share for scale in recipe.scales])[0]
-    low, high = rng.choices(recipe.windows, recipe.window_shares)[0]
-    slots = rng.randint(low, high)
-    anchors = rng.choice((1, 2)) if slots > 1 and rng.random() < recipe.anchored else 0
+    shot = draw_shot(recipe, rng)
     part = scale.size
     if rng.random() < recipe.cropped:
         part = (_half(scale.size[0], recipe.patch), _half(scale.size[1], recipe.patch))
-    tokens = (slots + anchors) * (part[0] // recipe.patch) * (part[1] // recipe.patch)
+    tokens = (shot.slots + shot.leads) * (part[0] // recipe.patch) * (part[1] // recipe.patch)
     batch = max(1, recipe.tokens_per_step // tokens)
 
     pick_B = torch.randint(len(pool.scenes), (batch,), generator=generator, device=device)
-    scenes = SceneBatch(
-        pool.scenes.codes_BA[pick_B], torch.randint(1 << 48, (batch,), generator=generator, device=device)
-    )
-    frames = FRAMES_PER_SLOT * (slots - 1)
-    latest = FRAMES_PER_SLOT * (CLIP_SLOTS - 1) - frames
-    start_B = torch.randint(latest + 1, (batch,), generator=generator, device=device)
-    offset_BA = torch.randint(frames + 1, (batch, anchors), generator=generator, device=device)
-    rendered = render(scenes, window_frames(slots, start_B[:, None] + offset_BA, start_B) / SPARK_FPS, scale.size)
-    stills = anchors + 1
-    video_BTCHW, mask_BTHW = (held(x, stills) for x in (rendered.video_BTCHW, rendered.subject_mask_BTHW))
-    layout_BSFK = layout_of(rendered.state_BSTK, stills)
+    seed_B = torch.randint(1 << 48, (batch,), generator=generator, device=device)
+    cut = draw_cut(shot, batch, recipe.horizon, generator)
+    change = draw_change(shot, cut, generator) if shot.changed else None
+    shown = _rendered(pool, pick_B, seed_B, cut, change, scale.size)
+    order = list(cut.order)
+    video_BTCHW, mask_BTHW = (held(x, shot.held) for x in (shown.video_BTCHW, shown.subject_mask_BTHW))
+    layout_BSFK = layout_of(shown.state_BSTK, shot.held)[:, :, order]
 
     dropped_B = torch.rand(batch, generator=generator, device=device) < recipe.text_dropout
     untold_B = torch.rand(batch, generator=generator, device=device) < recipe.layout_dropout
     told_BSFK = torch.where(untold_B[:, None, None, None], torch.nan, layout_BSFK)
-    said_BL = torch.where(dropped_B[:, None], UNSPECIFIED, pool.said_BL[pick_B])
-    slot_F = torch.arange(slots, device=device, dtype=torch.float32).expand(batch, -1)
+    said_BL = torch.where(dropped_B[:, None], UNSPECIFIED, (pool.next_said_BL if change else pool.said_BL)[pick_B])
     clean_BCFHW, map_BCFHW, mask_BFHW = (
-        pack_slots(video_BTCHW),
+        pack_slots(video_BTCHW)[:, :, order],
         layout_map(told_BSFK, *scale.size),
-        reduce(mask_BTHW, "B (F t) H W -> B F H W", "max", t=FRAMES_PER_SLOT),
+        reduce(mask_BTHW, "B (F t) H W -> B F H W", "max", t=FRAMES_PER_SLOT)[:, order],
     )
     if part != scale.size:
-        corners = _corners(layout_BSFK[:, 0, anchors + (slots - 1) // 2], scale.size, part, generator)
+        middle = shot.leads + (shot.slots - 1) // 2
+        corners = _corners(layout_BSFK[:, 0, middle], scale.size, part, generator)
         clean_BCFHW, map_BCFHW, mask_BFHW = (_cropped(x, corners, part) for x in (clean_BCFHW, map_BCFHW, mask_BFHW))
     return Batch(
         clean_BCFHW=clean_BCFHW,
-        time_BF=torch.cat([offset_BA / FRAMES_PER_SLOT, slot_F], dim=1),
+        time_BF=cut.time_BF,
         text_BLD=scene_code().to(device)[torch.arange(TEXT_LEN, device=device), said_BL],
         map_BCFHW=map_BCFHW,
         mask_BFHW=mask_BFHW,
-        anchors=anchors,
+        lead_sigma_BA=_lead_sigma(shot, batch, scale.noise, generator),
+        past_B=change.slot_B if change else None,
         noise=scale.noise,
     )
+
+
+def _rendered(
+    pool: Pool, pick_B: Tensor, seed_B: Tensor, cut: Cut, change: Change | None, size: tuple[int, int]
+) -> Rendered:
+    """The frames of a cut; where the scene changes, the next one fades in."""
+    time_BN = cut.frame_BN / SPARK_FPS
+    shown = render(SceneBatch(pool.scenes.codes_BA[pick_B], seed_B), time_BN, size)
+    if change is None:
+        return shown
+    later = render(SceneBatch(pool.next_scenes.codes_BA[pick_B], seed_B), time_BN, size)
+    share = change.share_BN[:, :, None, None, None]
+    return replace(shown, video_BTCHW=torch.lerp(shown.video_BTCHW, later.video_BTCHW, share))
+
+
+def _lead_sigma(shot: Shot, batch: int, noise: NoiseMix, generator: Generator) -> Tensor:
+    """Noise levels `[B, A]` of leads: what was given is clean, the first frame of the clip is history."""
+    level_BA = torch.zeros(batch, shot.leads, device=generator.device)
+    if shot.has_sink:
+        top = min(noise.history_sigma, noise.handover)
+        level_BA[:, 0] = top * torch.rand(batch, generator=generator, device=generator.device)
+    return level_BA
 
 
 def layout_of(state_BSTK: Tensor, stills: int) -> Tensor:
