@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from kinemark.errors import RequestError
+from kinemark.sizes import mirrored_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,11 +52,6 @@ def slot_count(num_frames: int) -> int:
     return slot_of_frame(num_frames - 1) + 1
 
 
-def frame_count(num_slots: int) -> int:
-    """Frames that `num_slots` slots hold: T = 1 + 4 (F - 1)."""
-    return 1 + FRAMES_PER_SLOT * (num_slots - 1)
-
-
 def slot_of_frame(frame: int) -> int:
     """The slot that holds a frame of the grid."""
     return -(-frame // FRAMES_PER_SLOT)
@@ -66,21 +62,8 @@ def frames_of_slot(slot: int) -> range:
     return range(max(0, FRAMES_PER_SLOT * (slot - 1) + 1), FRAMES_PER_SLOT * slot + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class SizeRange:
-    """The sizes that a model makes: each side has `least` to `most` pixels, and is run at a multiple of `multiple`."""
-
-    multiple: int
-    least: int
-    most: int
-
-    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The size (height, width) that is run to make `size`: each side rounded up to the multiple."""
-        height, width = (-(-side // self.multiple) * self.multiple for side in size)
-        return height, width
-
-
-SPARK_SIZES: Final = SizeRange(multiple=32, least=128, most=512)
+#: The longest clip, in seconds.
+MAX_SECONDS: Final = 60
 #: Frames a second that spark learns from.
 SPARK_FPS: Final = 8
 
@@ -120,6 +103,10 @@ class Known:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return int(self.video_TCHW.shape[2]), int(self.video_TCHW.shape[3])
+
+    def frame(self, frame: int) -> Tensor:
+        """The picture `[C, H, W]` of a frame of the clip."""
+        return self.video_TCHW[frame - self.start]
 
     def cap(self, frame: int) -> float:
         """The noise level at which a frame of the clip joins."""
@@ -238,11 +225,14 @@ class Timeline:
         return cls(known.stop + after, fps, known.size, (known,), (PromptSpan(prompt),))
 
     @classmethod
-    def connect(cls, first_TCHW: Tensor, second_TCHW: Tensor, prompt: str, *, gap: int, fps: int) -> Timeline:
-        """Lead from one video to another through `gap` frames."""
+    def connect(
+        cls, first_TCHW: Tensor, second_TCHW: Tensor, prompt: str, *, then: str = "", gap: int, fps: int
+    ) -> Timeline:
+        """Lead from one video to another through `gap` frames; from their middle on the prompt is `then`, if given."""
         first = Known(first_TCHW)
         second = Known(second_TCHW, first.stop + gap)
-        return cls(second.stop, fps, first.size, (first, second), (PromptSpan(prompt),))
+        spans = _in_turn(prompt, then, first.stop + gap // 2)
+        return cls(second.stop, fps, first.size, (first, second), spans)
 
     @classmethod
     def loop(cls, video_TCHW: Tensor, prompt: str, *, seam: int, fps: int) -> Timeline:
@@ -255,11 +245,19 @@ class Timeline:
 
     @classmethod
     def blend(
-        cls, first_TCHW: Tensor, second_TCHW: Tensor, prompt: str, *, curve: Sequence[float] | None = None, fps: int
+        cls,
+        first_TCHW: Tensor,
+        second_TCHW: Tensor,
+        prompt: str,
+        *,
+        then: str = "",
+        curve: Sequence[float] | None = None,
+        fps: int,
     ) -> Timeline:
         """Blend two videos of equal length along `curve`, the share of the first in each frame (falling, by default).
 
-        Where the shares are equal the model is freest; where one source has all of a frame, the frame is kept.
+        Where the shares are equal the model is freest; where one source has all of a frame, the frame is kept. From
+        where the second has the larger share the prompt is `then`, if it is given.
         """
         length = int(first_TCHW.shape[0])
         shares = tuple(curve) if curve is not None else tuple(1 - t / max(1, length - 1) for t in range(length))
@@ -270,9 +268,9 @@ class Timeline:
             )
         share_T111 = first_TCHW.new_tensor(shares)[:, None, None, None]
         mixed_TCHW = share_T111 * first_TCHW + (1 - share_T111) * second_TCHW
-        caps = tuple(min(BLEND_CAP, 1 - abs(2 * share - 1)) for share in shares)
-        known = Known(mixed_TCHW, 0, caps)
-        return cls(length, fps, known.size, (known,), (PromptSpan(prompt),))
+        known = Known(mixed_TCHW, 0, tuple(min(BLEND_CAP, 1 - abs(2 * share - 1)) for share in shares))
+        turn = next((t for t, share in enumerate(shares) if t and share < 0.5), length)
+        return cls(length, fps, known.size, (known,), _in_turn(prompt, then, turn if turn < length else 0))
 
     @classmethod
     def remix(cls, video_TCHW: Tensor, prompt: str, *, strength: str | float = "mild", fps: int) -> Timeline:
@@ -337,7 +335,7 @@ class Timeline:
         {position in the slot: picture `[C, H, W]` at the size (height, width) of the grid}; complete if `slot_cap` < 1.
         """
         held = self._held(slot, self.lead).items()
-        pictures = {f: _picture(known, f, grid) for f, known in held if known and known.cap(f) <= sigma_cap}
+        pictures = {f: mirrored_to(grid, known.frame(f)) for f, known in held if known and known.cap(f) <= sigma_cap}
         shown = enumerate(self._clip_frames(slot, self.lead))
         return {position: pictures[frame] for position, frame in shown if frame in pictures}
 
@@ -349,7 +347,7 @@ class Timeline:
             for frame, known in held.items():
                 at_gap = any(held.get(beside, known) is None for beside in (frame - 1, frame + 1))
                 if known and at_gap and known.cap(frame) == 0:
-                    found.append(Anchor((frame + self.lead) / FRAMES_PER_SLOT, _picture(known, frame, grid)))
+                    found.append(Anchor((frame + self.lead) / FRAMES_PER_SLOT, mirrored_to(grid, known.frame(frame))))
         return tuple(found)
 
     @property
@@ -387,14 +385,6 @@ class Timeline:
         return sum(self._is_cut(slot, lead) for slot in range(slot_count(lead + self.num_frames)))
 
 
-def _picture(known: Known, frame: int, grid: tuple[int, int]) -> Tensor:
-    """A given frame at the size of the grid, mirrored at its borders."""
-    rows, columns = (_mirrored(side, full) for side, full in zip(known.size, grid, strict=True))
-    return known.video_TCHW[frame - known.start][:, rows][:, :, columns]
-
-
-def _mirrored(length: int, full: int) -> list[int]:
-    """Indices that pad `length` pixels to `full` by mirroring at both edges, the picture in the centre."""
-    period = max(1, 2 * (length - 1))
-    before = (full - length) // 2
-    return [min(i % period, period - i % period) for i in range(-before, full - before)]
+def _in_turn(prompt: str, then: str, start: int) -> tuple[PromptSpan, ...]:
+    """A prompt, and from frame `start` on another one, if there is one."""
+    return (PromptSpan(prompt), PromptSpan(then, start)) if then and start else (PromptSpan(prompt),)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from kinemark.sampling.coarse import (
     sample_coarse_first,
     stream_coarse_first,
 )
-from kinemark.sampling.conditions import Conditions
+from kinemark.sampling.conditions import Conditions, stored
 from kinemark.sampling.flow import per_slot, velocity_from_clean
 from kinemark.sampling.guidance import Guided
 from kinemark.sampling.streaming import Coarse, SamplerConfig
@@ -37,17 +39,17 @@ def ask(height=16, width=24, slots=2, batch=2):
 
 def test_noise_stays_standard_when_it_is_shrunk():
     small = coarsened(ask(64, 64, 4), COARSE)
-    assert small.noise_BCFHW.shape[-2:] == (32, 32)
-    assert small.noise_BCFHW.std().item() == pytest.approx(1.0, abs=0.03)
-    assert small.history_noise_BCFHW.std().item() == pytest.approx(1.0, abs=0.03)
+    for noise in (small.noise, small.history_noise):
+        assert noise(range(4)).shape == small.shape
+        assert noise(range(4)).std().item() == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.parametrize("size", [(16, 24), (8, 16), (24, 40)])
 def test_there_and_back_keeps_the_place(size):
     conditions = ask(*size)
-    ramp = torch.linspace(-1, 1, size[1]).expand_as(conditions.known_BCFHW).contiguous()
-    conditions.known_BCFHW.copy_(ramp)
-    back = refining(conditions, coarsened(conditions, COARSE).known_BCFHW, COARSE).known_BCFHW
+    ramp = torch.linspace(-1, 1, size[1]).expand(conditions.shape)
+    small = coarsened(replace(conditions, known=stored(ramp)), COARSE).known((0, 1))
+    back = refining(conditions, [((0, 1), small)], COARSE).known((0, 1))
     assert back.shape == ramp.shape
     inner = slice(2, -2)
     assert (back - ramp)[..., inner].abs().max() < 0.02
@@ -69,21 +71,30 @@ def test_the_fine_pass_begins_at_the_stated_level():
 
 
 def test_what_is_given_is_kept():
-    conditions = ask()
-    conditions.cap_F[0] = 0.0
-    conditions.known_BCFHW[:, :, 0] = torch.rand_like(conditions.known_BCFHW[:, :, 0])
+    known = torch.rand(ask().shape)
+    conditions = replace(ask(), known=stored(known), cap_F=torch.tensor([0.0, 1.0]))
     config = SamplerConfig(first_steps=4, steps=4, coarse=COARSE)
     done = dict(stream_coarse_first(Experts(Recorder(), Recorder()), conditions, config))
-    assert torch.equal(done[(0,)][:, :, 0], conditions.known_BCFHW[:, :, 0])
+    assert torch.equal(done[(0,)][:, :, 0], known[:, :, 0])
 
 
 def test_a_lower_cap_is_not_raised():
     conditions = ask()
     conditions.cap_F[1] = 0.3
-    fine = refining(conditions, torch.ones(2, 4, 2, 8, 12), COARSE)
+    fine = refining(conditions, [((0, 1), torch.ones(2, 4, 2, 8, 12))], COARSE)
     assert fine.cap_F.tolist() == pytest.approx([COARSE.sigma, 0.3])
-    assert (fine.known_BCFHW[:, :, 0] == 1).all()
-    assert (fine.known_BCFHW[:, :, 1] == 0).all()
+    assert (fine.known((0,)) == 1).all()
+    assert (fine.known((1,)) == 0).all()
+
+
+def test_a_slot_is_made_large_as_soon_as_it_is_decided():
+    """So that the first pictures of a minute need not wait for its last ones, and nothing is kept of the whole."""
+    experts = Experts(detail=Recorder(), scene=Recorder())
+    blocks = stream_coarse_first(experts, ask(slots=6), SamplerConfig(first_steps=2, steps=2, coarse=COARSE))
+    next(blocks)
+    first = len(experts.scene.asked)
+    next(blocks)
+    assert 0 < first < len(experts.scene.asked) <= 2 * first
 
 
 def test_without_a_scene_expert_nothing_small_is_asked():

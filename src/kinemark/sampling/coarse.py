@@ -18,15 +18,15 @@ from einops import rearrange
 
 from kinemark.sampling.flow import denoiser_of
 from kinemark.sampling.guidance import guided
-from kinemark.sampling.streaming import gather, plan, sample_streaming, stream
+from kinemark.sampling.streaming import gather, plan, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
     from kinemark.model.transformer import Transformer
-    from kinemark.sampling.conditions import Conditions
+    from kinemark.sampling.conditions import Conditions, Latents
     from kinemark.sampling.flow import Denoiser
     from kinemark.sampling.solvers import Watcher
     from kinemark.sampling.streaming import Coarse, SamplerConfig
@@ -56,10 +56,13 @@ def experts_of(transformer: Transformer, scene: Transformer | None, empty_LD: Te
 def stream_coarse_first(
     experts: Experts, conditions: Conditions, config: SamplerConfig, watch: Watcher | None = None
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """As `streaming.stream`, after the coarse pass if there is an expert for it; given slots stay as they are."""
+    """As `streaming.stream`, after the coarse pass if there is an expert for it; given slots stay as they are.
+
+    Both passes go through the clip side by side: a slot is made large as soon as it is decided.
+    """
     if experts.scene:
-        small_BCFHW = sample_streaming(experts.scene, coarsened(conditions, config.coarse), config.scene_pass(), watch)
-        conditions, config = refining(conditions, small_BCFHW, config.coarse), config.detail_pass()
+        small = stream(experts.scene, coarsened(conditions, config.coarse), config.scene_pass(), watch)
+        conditions, config = refining(conditions, small, config.coarse), config.detail_pass()
     yield from stream(experts.detail, conditions, config, watch)
 
 
@@ -81,23 +84,46 @@ def count_steps(experts: Experts, conditions: Conditions, config: SamplerConfig)
 
 def coarsened(conditions: Conditions, coarse: Coarse) -> Conditions:
     """The same request on small latents: given slots are averaged, and so is the noise, to variance one again."""
+    *outer, height, width = conditions.shape
+    batch, channels, slots = outer
+
+    def smaller(latents: Latents, gain: float = 1.0) -> Latents:
+        return lambda asked: shrunk(latents(asked), coarse) * gain
+
     return replace(
         conditions,
-        known_BCFHW=shrunk(conditions.known_BCFHW, coarse),
-        noise_BCFHW=shrunk(conditions.noise_BCFHW, coarse) * coarse.factor,
-        history_noise_BCFHW=shrunk(conditions.history_noise_BCFHW, coarse) * coarse.factor,
+        shape=(batch, channels, slots, height // coarse.factor, width // coarse.factor),
+        known=smaller(conditions.known),
+        noise=smaller(conditions.noise, coarse.factor),
+        history_noise=smaller(conditions.history_noise, coarse.factor),
     )
 
 
-def refining(conditions: Conditions, small_BCFHW: Tensor, coarse: Coarse) -> Conditions:
-    """The request with the coarse clip as a given one that joins at `coarse.sigma`, where nothing better is given."""
-    lower_F = conditions.cap_F <= coarse.sigma
-    large_BCFHW = enlarged(small_BCFHW, coarse)
-    return replace(
-        conditions,
-        cap_F=conditions.cap_F.clamp(max=coarse.sigma),
-        known_BCFHW=torch.where(rearrange(lower_F, "F -> F 1 1"), conditions.known_BCFHW, large_BCFHW),
-    )
+def refining(conditions: Conditions, small: Iterable[tuple[tuple[int, ...], Tensor]], coarse: Coarse) -> Conditions:
+    """The request with the coarse clip as a given one that joins at `coarse.sigma`, where nothing better is given.
+
+    Args:
+        conditions: the request.
+        small: the blocks of the coarse pass, which goes on as they are asked for.
+        coarse: how the passes fit together.
+    """
+    blocks = iter(small)
+    done: dict[int, Tensor] = {}
+
+    def decided(slot: int) -> Tensor:
+        while slot not in done:
+            slots, latent_BCFHW = next(blocks)
+            done.update(zip(slots, latent_BCFHW.unbind(dim=2), strict=True))
+        return enlarged(done.pop(slot)[:, :, None], coarse)
+
+    def known(slots: Sequence[int]) -> Tensor:
+        small_BCFHW = torch.cat([decided(slot) for slot in slots], dim=2)
+        lower_F = conditions.cap_F[list(slots)] <= coarse.sigma
+        if not lower_F.any():
+            return small_BCFHW
+        return torch.where(rearrange(lower_F, "F -> F 1 1"), conditions.known(slots), small_BCFHW)
+
+    return replace(conditions, cap_F=conditions.cap_F.clamp(max=coarse.sigma), known=known)
 
 
 def shrunk(x_BCFHW: Tensor, coarse: Coarse) -> Tensor:

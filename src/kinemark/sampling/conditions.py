@@ -1,22 +1,37 @@
 """What a sampler is given: text, times, given latents with the level at which they join, and the noise to start from.
 
+Latents are asked for when their slots' turn comes, so that a minute takes no more memory than ten seconds.
+
 Shape suffixes: B batch, C channels, F slots, H W latent size, L tokens, D width of the text.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import torch
-from einops import rearrange, repeat
+from einops import repeat
 
 from kinemark.model.layout import layout_map
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
+
+Latents = Callable[[Sequence[int]], "Tensor"]
+"""Slots -> their latents `[B, C, F, H, W]`."""
+
+#: Keeps the noise of one slot apart from that of the next seed's.
+_STRIDE = 1_000_003
+
+
+class Use(IntEnum):
+    """What noise is for: to start from, or to be mixed into slots that are done."""
+
+    START = 0
+    HISTORY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,57 +39,86 @@ class Conditions:
     """Everything that decides a sample. Slots are in no particular order; `time_F` says when each of them is.
 
     Attributes:
+        shape: (batch, channels, slots, height, width) of the latents.
         text_BFLD: the prompt that each slot follows.
         time_F: the time of each slot, in slots. A still that leads a clip is a slot of its own, at its own time.
         cap_F: the noise level at which each slot joins: 0 is given and kept, 1 is made from noise alone.
-        known_BCFHW: the given latents; of no effect where the cap is 1.
-        noise_BCFHW: what each slot starts from.
-        history_noise_BCFHW: what is mixed into each slot that is done, where a sampler keeps noisy history.
+        known: the given latents; asked for where the cap is below 1.
+        noise: what each slot starts from.
+        history_noise: what is mixed into each slot that is done, where a sampler keeps noisy history.
         layout_BSFK: where the subjects are in each slot (`model.layout`), for a model that is shown it.
     """
 
+    shape: tuple[int, int, int, int, int]
     text_BFLD: Tensor
     time_F: Tensor
     cap_F: Tensor
-    known_BCFHW: Tensor
-    noise_BCFHW: Tensor
-    history_noise_BCFHW: Tensor
+    known: Latents
+    noise: Latents
+    history_noise: Latents
     layout_BSFK: Tensor | None = None
+
+    @property
+    def batch(self) -> int:
+        """Clips."""
+        return self.shape[0]
 
     def to(self, device: torch.device) -> Conditions:
         """The same on another device."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})
+
+        def moved(latents: Latents) -> Latents:
+            return lambda slots: latents(slots).to(device)
+
+        return replace(
+            self,
+            text_BFLD=self.text_BFLD.to(device),
+            time_F=self.time_F.to(device),
+            cap_F=self.cap_F.to(device),
+            known=moved(self.known),
+            noise=moved(self.noise),
+            history_noise=moved(self.history_noise),
+            layout_BSFK=None if self.layout_BSFK is None else self.layout_BSFK.to(device),
+        )
+
+    def told(self, layout_BSFK: Tensor) -> Conditions:
+        """The same with a layout."""
+        return replace(self, layout_BSFK=layout_BSFK)
 
     def beside(self, slots: Sequence[int]) -> Tensor | None:
         """What is shown beside the latents of these slots: the map of their layout, if there is one."""
         if self.layout_BSFK is None:
             return None
-        return layout_map(self.layout_BSFK[:, :, list(slots)], *self.known_BCFHW.shape[-2:])
+        return layout_map(self.layout_BSFK[:, :, list(slots)], *self.shape[-2:])
 
     @classmethod
     def from_text(cls, text_BLD: Tensor, seeds: Sequence[int], shape: tuple[int, int, int, int]) -> Conditions:
         """A batch of clips of `shape` (C, F, H, W) of which nothing but the prompt is given."""
-        noise, history_noise = draw_noise(seeds, shape)
+        channels, slots, height, width = shape
         return cls(
-            text_BFLD=repeat(text_BLD, "B L D -> B F L D", F=shape[1]),
-            time_F=torch.arange(shape[1], dtype=torch.float32),
-            cap_F=torch.ones(shape[1]),
-            known_BCFHW=torch.zeros_like(noise),
-            noise_BCFHW=noise,
-            history_noise_BCFHW=history_noise,
+            shape=(len(seeds), *shape),
+            text_BFLD=repeat(text_BLD, "B L D -> B F L D", F=slots),
+            time_F=torch.arange(slots, dtype=torch.float32),
+            cap_F=torch.ones(slots),
+            known=lambda asked: torch.zeros(len(seeds), channels, len(asked), height, width),
+            noise=drawn(seeds, (channels, height, width), Use.START),
+            history_noise=drawn(seeds, (channels, height, width), Use.HISTORY),
         )
 
 
-def draw_noise(seeds: Sequence[int], shape: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
-    """Noise to start from and noise for history, `[B, C, F, H, W]` each, with `shape` = (C, F, H, W).
+def stored(latent_BCFHW: Tensor) -> Latents:
+    """Latents that are all there."""
+    return lambda slots: latent_BCFHW[:, :, list(slots)]
 
-    Each clip has its own seed and is drawn slot by slot, so that it depends neither on what else is in the batch nor on
-    how long it is. Drawn on the CPU: one seed is one clip on every device.
+
+def drawn(seeds: Sequence[int], shape: tuple[int, int, int], use: Use) -> Latents:
+    """Normal noise for latents of `shape` (C, H, W), drawn when it is asked for.
+
+    Each clip has its own seed, and each slot a generator of its own, so that noise depends neither on what else is in
+    the batch nor on how long the clip is. Drawn on the CPU: one seed is one clip on every device.
     """
-    channels, slots, height, width = shape
-    noise_BF2CHW = torch.stack(
-        [torch.randn(slots, 2, channels, height, width, generator=torch.Generator().manual_seed(s)) for s in seeds]
-    )
-    start, history = rearrange(noise_BF2CHW, "B F k C H W -> k B C F H W").unbind(0)
-    return start, history
+
+    def of(seed: int, slot: int) -> Tensor:
+        generator = torch.Generator().manual_seed((seed * _STRIDE + 2 * slot + use) % (1 << 63))
+        return torch.randn(shape, generator=generator)
+
+    return lambda slots: torch.stack([torch.stack([of(seed, slot) for slot in slots], dim=1) for seed in seeds])

@@ -1,8 +1,7 @@
 """Generation in order, block by block, with a cache; and, for comparison and for models without order, all at once.
 
-Causality runs over the order of generation, not over time: what is given is committed to the cache first, at its own
-time, so that a causal model can also arrive at given frames. Given slots in the future are committed when they are
-near, so that a bounded cache does not lose them on the way.
+Causality runs over the order of generation (`sampling.order`), not over time: what is given is committed to the cache
+when it is near, at its own time, so that a causal model can also arrive at given frames, or make what led to them.
 
 Shape suffixes: B batch, C channels, F slots, H W latent size, S rows of a noise matrix.
 """
@@ -18,6 +17,7 @@ import torch
 
 from kinemark.model.cache import CachePolicy, KVCache, within
 from kinemark.sampling.flow import noised, per_slot
+from kinemark.sampling.order import Run, in_order, ranks
 from kinemark.sampling.schedule import noise_matrix, shifted_sigmas
 from kinemark.sampling.solvers import Step, Watcher, adams_bashforth, integrate
 
@@ -60,7 +60,10 @@ class SamplerConfig:
         block_slots: slots that are denoised together; None: all at once, under full attention.
         history_sigma: noise level at which finished slots are committed, so that later ones do not trust their errors
             (Dreamer 4, arXiv 2509.24527, section 3.2). Given slots are committed as they are.
-        horizon: how many slots ahead of a block a given slot may lie to be committed before it.
+        horizon: how many slots from a block a given slot may lie to be committed before it.
+        ahead: how many given slots beyond a block are committed before it.
+        recache: whether a change of the prompt has the cached slots read again under the new one (LongLive, arXiv
+            2509.22622, section 3.2); otherwise they keep what they were read as.
         solver: the step of the solver.
         cache: what the cache keeps of a long clip: by default the first slot, which shows the scene, and as many more
             as spark was trained to look back on, never further away than in training.
@@ -73,6 +76,8 @@ class SamplerConfig:
     block_slots: int | None = 1
     history_sigma: float = 0.1
     horizon: float = 8.0
+    ahead: int = 2
+    recache: bool = True
     solver: Step = adams_bashforth
     cache: CachePolicy = field(default_factory=lambda: CachePolicy(window=8, sinks=1, place=within(8.0)))
     coarse: Coarse = Coarse()
@@ -97,10 +102,14 @@ class SamplerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Slots that are generated together, with their noise matrix; given slots have a matrix of one row: no steps."""
+    """Slots that are generated together, with their noise matrix; given slots have a matrix of one row: no steps.
+
+    `commits` says whether anything that comes later looks at them.
+    """
 
     slots: tuple[int, ...]
     sigma_SF: Tensor
+    commits: bool
 
     @property
     def steps(self) -> int:
@@ -109,20 +118,22 @@ class Block:
 
 
 def plan(time_F: Tensor, cap_F: Tensor, config: SamplerConfig) -> tuple[Block, ...]:
-    """The blocks of a clip in the order in which they are generated; given ones as soon as they are near enough."""
+    """The blocks of a clip in the order in which they are generated."""
     size = config.block_slots
     if size is None:
-        return (_block(range(len(cap_F)), cap_F, config.first_steps, config),)
-    in_time = torch.argsort(time_F, stable=True).tolist()
-    given = [slot for slot in in_time if cap_F[slot] == 0]
-    blocks: list[Block] = []
-    for slots in _runs([slot for slot in in_time if cap_F[slot] > 0], size):
-        near = float(time_F[slots[-1]]) + config.horizon
-        arrived = [slot for slot in given if time_F[slot] <= near]
-        given = given[len(arrived) :]
-        blocks += [_block(run, cap_F, 1, config) for run in _runs(arrived, size)]
-        blocks.append(_block(slots, cap_F, config.steps if blocks else config.first_steps, config))
-    return (*blocks, *(_block(run, cap_F, 1, config) for run in _runs(given, size)))
+        return (_block(Run(tuple(range(len(cap_F))), given=False, seen=False), cap_F, config.first_steps, config),)
+    runs = in_order(
+        time_F.tolist(),
+        (cap_F == 0).tolist(),
+        size,
+        horizon=config.horizon,
+        ahead=config.ahead,
+        sinks=config.cache.sinks,
+    )
+    return tuple(
+        _block(run, cap_F, config.steps if any(one.seen for one in runs[:index]) else config.first_steps, config)
+        for index, run in enumerate(runs)
+    )
 
 
 @torch.no_grad()
@@ -131,29 +142,67 @@ def stream(
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
     """Generate block by block, each seeing the cache of all before it; yield (slots, `latent_BCFHW`) as they are done.
 
-    Given slots are yielded too, unchanged. The cache is bounded by `config.cache`; nothing else grows with the clip. A
-    model without blocks is sampled jointly, and yields once.
+    Given slots are yielded too, unchanged. Nothing grows with the clip: the cache is bounded by `config.cache`. A model
+    without blocks is sampled jointly, and yields once.
     """
     if config.block_slots is None:
         yield tuple(range(len(conditions.cap_F))), sample_jointly(denoiser, conditions, config, watch)
         return
-    cache = KVCache(config.cache)
     blocks = plan(conditions.time_F, conditions.cap_F, config)
-    for index, block in enumerate(blocks):
-        slots = list(block.slots)
-        ask = partial(
-            denoiser,
-            text_BLD=conditions.text_BFLD[:, slots[0]],
-            time_BF=conditions.time_F[slots].expand(len(conditions.known_BCFHW), -1),
-            cache=cache,
-            condition_BCFHW=conditions.beside(slots),
-        )
+    memory = _Memory(denoiser, conditions, config, conditions.text_BFLD[:, blocks[0].slots[0]])
+    for block in blocks:
+        memory.follow(block)
+        ask = memory.asking(block.slots)
         x_BCFHW = integrate(ask, _start(conditions, block), block.sigma_SF, config.solver, watch)
+        if block.commits:
+            memory.commit(block.slots, x_BCFHW)
         yield block.slots, x_BCFHW
-        if index + 1 < len(blocks):
-            level_F = conditions.cap_F[slots].clamp(max=config.history_sigma)
-            history_BCFHW = noised(x_BCFHW, conditions.history_noise_BCFHW[:, :, slots], per_slot(level_F))
-            ask(history_BCFHW, level_F.expand(len(x_BCFHW), -1), write=True)
+
+
+class _Memory:
+    """The cache of a rollout, and the slots in it, so that they can be read again under another prompt."""
+
+    def __init__(self, denoiser: Denoiser, conditions: Conditions, config: SamplerConfig, prompt_BLD: Tensor) -> None:
+        self._denoiser, self._conditions, self._config = denoiser, conditions, config
+        self._cache = KVCache(config.cache)
+        self._prompt_BLD = prompt_BLD
+        self._held: list[tuple[tuple[int, ...], Tensor, Tensor]] = []
+
+    def follow(self, block: Block) -> None:
+        """Follow the prompt of a block from now on; what is given is read under the prompt of what is made."""
+        prompt_BLD = self._conditions.text_BFLD[:, block.slots[0]]
+        if not block.steps or torch.equal(prompt_BLD, self._prompt_BLD):
+            return
+        self._prompt_BLD = prompt_BLD
+        if self._config.recache:
+            held, self._held, self._cache = self._held, [], KVCache(self._config.cache)
+            for earlier, history_BCFHW, level_F in held:
+                self._write(earlier, history_BCFHW, level_F)
+
+    def asking(self, slots: Sequence[int]) -> partial[Tensor]:
+        """The denoiser, about these slots: everything but their latents and noise levels is filled in."""
+        conditions, chosen = self._conditions, list(slots)
+        return partial(
+            self._denoiser,
+            text_BLD=self._prompt_BLD,
+            time_BF=conditions.time_F[chosen].expand(conditions.batch, -1),
+            cache=self._cache,
+            condition_BCFHW=conditions.beside(chosen),
+        )
+
+    def commit(self, slots: tuple[int, ...], x_BCFHW: Tensor) -> None:
+        """Add finished slots, with a little noise unless they were given."""
+        conditions = self._conditions
+        level_F = conditions.cap_F[list(slots)].clamp(max=self._config.history_sigma)
+        self._write(slots, noised(x_BCFHW, conditions.history_noise(slots), per_slot(level_F)), level_F)
+
+    def _write(self, slots: tuple[int, ...], history_BCFHW: Tensor, level_F: Tensor) -> None:
+        self.asking(slots)(history_BCFHW, level_F.expand(len(history_BCFHW), -1), write=True)
+        times = self._cache.times
+        kept = set() if times is None else set(times[0].tolist())
+        self._held.append((slots, history_BCFHW, level_F))
+        time_F = self._conditions.time_F
+        self._held = [one for one in self._held if kept.intersection(time_F[list(one[0])].tolist())]
 
 
 @torch.no_grad()
@@ -166,7 +215,7 @@ def sample_streaming(
 
 def gather(blocks: Iterable[tuple[tuple[int, ...], Tensor]], conditions: Conditions) -> Tensor:
     """Put the blocks of a stream at their places: all slots `[B, C, F, H, W]`, in the order of `conditions`."""
-    latent_BCFHW = torch.empty_like(conditions.known_BCFHW)
+    latent_BCFHW = torch.empty(conditions.shape, device=conditions.text_BFLD.device)
     for slots, block_BCFHW in blocks:
         latent_BCFHW[:, :, list(slots)] = block_BCFHW
     return latent_BCFHW
@@ -185,46 +234,31 @@ def sample_jointly(
     """
     if not torch.equal(conditions.text_BFLD, conditions.text_BFLD[:, :1].expand_as(conditions.text_BFLD)):
         raise ValueError("the prompt changes during the clip; joint sampling follows one prompt, use stream()")
+    slots = tuple(range(len(conditions.cap_F)))
+    block_F = None
+    if config.block_slots is not None:
+        block_F = torch.tensor(
+            ranks(conditions.time_F.tolist(), (conditions.cap_F == 0).tolist(), config.block_slots),
+            device=conditions.time_F.device,
+        )
     ask = partial(
         denoiser,
         text_BLD=conditions.text_BFLD[:, 0],
-        time_BF=conditions.time_F.expand(len(conditions.known_BCFHW), -1),
-        block_F=_ranks(conditions.time_F, conditions.cap_F, config),
-        condition_BCFHW=conditions.beside(range(len(conditions.cap_F))),
+        time_BF=conditions.time_F.expand(conditions.batch, -1),
+        block_F=block_F,
+        condition_BCFHW=conditions.beside(slots),
     )
-    everything = _block(range(len(conditions.cap_F)), conditions.cap_F, config.first_steps, config)
+    everything = _block(Run(slots, given=False, seen=False), conditions.cap_F, config.first_steps, config)
     return integrate(ask, _start(conditions, everything), everything.sigma_SF, config.solver, watch)
 
 
-def _ranks(time_F: Tensor, cap_F: Tensor, config: SamplerConfig) -> Tensor | None:
-    """For every slot, the number of its block in the order of generation, without regard to the horizon."""
-    if config.block_slots is None:
-        return None
-    in_time = torch.argsort(time_F, stable=True).tolist()
-    given = [slot for slot in in_time if cap_F[slot] == 0]
-    made = [slot for slot in in_time if cap_F[slot] > 0]
-    ranks_F = torch.empty(len(in_time), dtype=torch.long, device=time_F.device)
-    for rank, slots in enumerate((*_runs(given, config.block_slots), *_runs(made, config.block_slots))):
-        ranks_F[list(slots)] = rank
-    return ranks_F
-
-
 def _start(conditions: Conditions, block: Block) -> Tensor:
-    slots = list(block.slots)
-    return noised(conditions.known_BCFHW[:, :, slots], conditions.noise_BCFHW[:, :, slots], per_slot(block.sigma_SF[0]))
+    noise_BCFHW = conditions.noise(block.slots)
+    if bool((conditions.cap_F[list(block.slots)] == 1).all()):
+        return noise_BCFHW
+    return noised(conditions.known(block.slots), noise_BCFHW, per_slot(block.sigma_SF[0]))
 
 
-def _block(slots: Sequence[int], cap_F: Tensor, steps: int, config: SamplerConfig) -> Block:
-    sigma_S = shifted_sigmas(steps, config.shift).to(cap_F.device)
-    return Block(tuple(slots), noise_matrix(sigma_S, cap_F[list(slots)]))
-
-
-def _runs(slots: Sequence[int], size: int) -> list[tuple[int, ...]]:
-    """Cut slots into runs of neighbours, of at most `size`."""
-    runs: list[tuple[int, ...]] = []
-    for slot in slots:
-        if runs and len(runs[-1]) < size and slot == runs[-1][-1] + 1:
-            runs[-1] = (*runs[-1], slot)
-        else:
-            runs.append((slot,))
-    return runs
+def _block(run: Run, cap_F: Tensor, steps: int, config: SamplerConfig) -> Block:
+    sigma_S = shifted_sigmas(1 if run.given else steps, config.shift).to(cap_F.device)
+    return Block(run.slots, noise_matrix(sigma_S, cap_F[list(run.slots)]), run.seen)

@@ -1,0 +1,71 @@
+"""From a timeline to what the sampler is given, and from there to frames."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kinemark.model.autoencoder import encode
+from kinemark.rollout import conditions_of
+from kinemark.sampling.laid_out import LAYOUT_HELD
+from kinemark.timeline import Capability, Known, PromptSpan, Timeline
+from tiny_models import tiny_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    tiny = tiny_model()
+    return replace(tiny, config=replace(tiny.config, capabilities=frozenset(Capability)))
+
+
+def pixels(frames):
+    ramp = torch.linspace(0, 1, 128).expand(frames, 3, 128, 128).clone()
+    return torch.stack([ramp[t].roll(4 * t, dims=2) for t in range(frames)])
+
+
+def test_given_slots_are_encoded_when_they_are_asked_for(model):
+    video = pixels(9)
+    conditions = conditions_of(Timeline.extend(video, "p", after=8, fps=8), model, 1)
+    assert conditions.shape == (1, 12, 5, 32, 32)
+    assert conditions.cap_F.tolist() == [0, 0, 0, 1, 1]
+    torch.testing.assert_close(conditions.known([0, 1, 2]), encode(video[None]))
+
+
+def test_stills_come_after_the_slots_at_their_times(model):
+    still = Known(pixels(1), 6)
+    conditions = conditions_of(Timeline(16, 8, (128, 128), (still,), (PromptSpan("p"),)), model, 1)
+    assert conditions.shape[2] == 6
+    assert conditions.cap_F.tolist() == [1, 1, 1, 1, 1, 0]
+    assert conditions.time_F[-1] == 1.5
+    frame = encode(pixels(1)[None])
+    torch.testing.assert_close(conditions.known([5]), frame)
+
+
+def test_the_layout_is_read_from_what_is_given_and_planned_beside_it(model):
+    conditions = conditions_of(Timeline.extend(pixels(9), "a red boat", after=16, fps=8), model, 1)
+    read = model.reader.read(
+        conditions.known([0, 1, 2]), conditions.text_BFLD[:, :3], torch.tensor([True, False, False])
+    )
+    torch.testing.assert_close(conditions.layout_BSFK[:, :, :3], read, equal_nan=True)
+    assert conditions.layout_BSFK.shape[2] == 7
+
+
+@pytest.mark.parametrize(("strength", "held"), [(LAYOUT_HELD - 0.1, True), (LAYOUT_HELD + 0.1, False)])
+def test_a_video_that_may_change_much_says_no_more_where_things_are(model, strength, held):
+    conditions = conditions_of(Timeline.remix(pixels(9), "a red boat", strength=strength, fps=8), model, 1)
+    free = conditions_of(Timeline.from_text("a red boat", num_frames=9, fps=8, size=(128, 128)), model, 1)
+    same = torch.equal(conditions.layout_BSFK.nan_to_num(9), free.layout_BSFK.nan_to_num(9))
+    assert same != held
+
+
+def test_every_slot_follows_its_prompt(model):
+    spans = (PromptSpan("a red boat"), PromptSpan("a blue bird", 8))
+    conditions = conditions_of(Timeline(17, 8, (128, 128), (), spans), model, 1)
+    tokens = model.text.encode(["a red boat", "a blue bird"])
+    assert [int(torch.equal(slot, tokens[1])) for slot in conditions.text_BFLD[0]] == [0, 0, 1, 1, 1]
+
+
+def test_without_a_reader_nothing_is_said_of_clips_with_given_frames(model):
+    blind = replace(model, reader=None)
+    conditions = conditions_of(Timeline.extend(pixels(5), "a red boat", after=8, fps=8), blind, 1)
+    assert conditions.layout_BSFK.isnan().all()
