@@ -3,7 +3,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kinemark.data.boxes import Box, outermost_boxes
-from kinemark.data.video import encode_mp4
+from kinemark.data.encode import encode_mp4
 
 
 def test_the_boxes_of_a_video_fill_its_file(tmp_path):

@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from kinemark.data.video import Caption, Mp4Writer, encode_mp4, media_kind, read_image, read_video
+from kinemark.data.encode import Caption, Mp4Writer, encode_mp4
+from kinemark.data.video import media_kind, read_image, read_video
 from kinemark.errors import FailureError, RequestError
 
 
@@ -134,7 +135,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
 _FULL = """
 import resource, sys
 import numpy as np
-from kinemark.data.video import encode_mp4
+from kinemark.data.encode import encode_mp4
 from kinemark.errors import FailureError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 frames = np.random.default_rng(0).integers(0, 256, (9, 64, 128, 3), dtype=np.uint8)

@@ -8,7 +8,8 @@ import pytest
 from provenance_clips import FACTS, FPS, ball, sunset, texture
 
 from command_line import decision
-from kinemark.data.video import encode_mp4, read_video
+from kinemark.data.encode import encode_mp4
+from kinemark.data.video import read_video
 from kinemark.errors import FailureError, RequestError
 from kinemark.provenance.detect import verify
 from kinemark.provenance.findings import FINGERPRINT_MATCH

@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(frames, settings):
 
 # --- faults -----------------------------------------------------------------------------------------------------------
 
-STEPS = ["embed", "encode_mp4", "video_code", "sign", "read_credentials", "_finish", "keep", "describe", "_publish"]
+STEPS = ["embed", "Mp4Writer", "video_code", "sign", "read_credentials", "_finish", "keep", "describe", "_publish"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -260,7 +260,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path, settings, l
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
-@pytest.mark.parametrize("step", ["encode_mp4", "sign", "_publish"])
+@pytest.mark.parametrize("step", ["Mp4Writer", "sign", "_publish"])
 def test_kill_9_between_steps_leaves_no_file_and_a_whole_ledger(tmp_path, settings, step):
     done = child(tmp_path, f"module.{step} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -62,7 +62,7 @@ def test_a_flash_or_a_broken_frame_is_not_released(frames):
 
 
 def test_a_gate_that_breaks_refuses_and_says_so(frames):
-    def broken(frames_THWC, fps):
+    def broken(frames_THWC, fps, new):
         raise RuntimeError("secret detail of the machine")
 
     decision = decide(frames, content=ContentGate({"content": broken}))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from command_line import decision
-from kinemark.data.video import encode_mp4, read_video
+from kinemark.data.encode import encode_mp4
+from kinemark.data.video import read_video
 from kinemark.provenance.release import ReleaseFacts, release
 from kinemark.provenance.signing.credits import Credits
 from kinemark.settings import Settings

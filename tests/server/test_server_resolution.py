@@ -8,7 +8,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from command_line import run
-from kinemark.data.video import encode_mp4
+from kinemark.data.encode import encode_mp4
 from kinemark.provenance.detect import ask_operators, verify
 from kinemark.provenance.fingerprints import iscc
 from kinemark.provenance.records import manifests

@@ -8,14 +8,12 @@ playlist cannot make us read a second file or an address on the network), and it
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 import av
 import numpy as np
@@ -23,13 +21,12 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from kinemark.data.boxes import outermost_boxes
-from kinemark.errors import FailureError, RequestError
+from kinemark.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Iterator
 
-    from av.container import InputContainer, OutputContainer
+    from av.container import InputContainer
 
 Frames = NDArray[np.uint8]
 """Frames [T, H, W, 3] or one picture [H, W, 3]: 8-bit RGB."""
@@ -43,27 +40,10 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,png_pipe,jpeg_pipe,webp_pipe"
 MAX_PIXELS = 8192 * 8192
 """Largest picture that is decoded; a few bytes can claim more than a machine's memory."""
+_SAME_TIME = 1e-6
+"""Times that differ by less, in seconds, are the same."""
 MAX_BYTES = 4 << 30
 """Most decoded bytes that `read_video` holds at once."""
-
-CRF = 18
-"""x264's constant rate factor: visually lossless, and gentle to the watermark."""
-PRESET = "medium"
-ENCODER_THREADS = 1
-"""Fixed: the same frames give the same bytes on every machine. With four threads on a busy machine one encode in five
-differed; clips are small, and one thread takes no longer."""
-BT709 = 1
-"""Code point for BT.709 matrix, primaries and transfer (ITU-T H.273), and for limited range in FFmpeg."""
-
-
-_CAPTION_STYLE = b"""[V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, Alignment, MarginL, MarginR, MarginV, Encoding
-Style: Default,Arial,16,&Hffffff,2,10,10,10,0
-
-[Events]
-Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""
-"""How captions look, as FFmpeg wants to be told: in the form of SubStation Alpha."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +87,86 @@ def read_video(path: Path | str, *, size: Size | None = None, max_frames: int | 
     return Video(frames_THWC=np.stack(frames), fps=fps if fps > 0 else 1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a file holds, before anything of it is kept.
+
+    Attributes:
+        height: of its pictures, upright, in pixels; `width` too.
+        fps: their mean rate, 0 for a single picture.
+        bits: of each colour of a pixel.
+        transparent: whether pixels have an opacity; they are laid on white.
+    """
+
+    height: int
+    width: int
+    fps: float
+    bits: int
+    transparent: bool
+
+
+def read_shape(path: Path | str) -> Shape:
+    """What a file holds; one frame of it is decoded.
+
+    Raises:
+        RequestError: as `read_video`; a picture is fine.
+    """
+    path = Path(path)
+    with _opened(path) as container:
+        rate = 0.0 if _kind(container) == "image" else float(container.streams.video[0].average_rate or 0)
+        for image_HWC in _decoded(path, container, None):
+            pixels = container.streams.video[0].codec_context.format
+            parts = pixels.components if pixels else ()
+            bits, transparent = max((part.bits for part in parts), default=8), any(part.is_alpha for part in parts)
+            return Shape(image_HWC.shape[0], image_HWC.shape[1], rate, bits, transparent)
+    raise RequestError(f"{path} has no frame that can be decoded: it is damaged. Get the file again.")
+
+
+def read_at(path: Path | str, fps: float, *, size: Size, max_frames: int) -> Video:
+    """Decode a video at a rate of its own: frame n is what is seen at n / fps seconds after the first.
+
+    Frames of variable rate are taken at the times that they carry. Frames that are not seen are not kept.
+
+    Args:
+        path: the file.
+        fps: frames a second of the result.
+        size: what every frame is scaled to.
+        max_frames: of the result.
+
+    Raises:
+        RequestError: as `read_video`; or the result would be longer.
+    """
+    path = Path(path)
+    kept: list[Frames] = []
+    with _opened(path) as container:
+        if _kind(container) == "image":
+            raise RequestError(f"{path} is a picture, not a video; give an .mp4, .mov, .mkv, .webm or .gif file.")
+        stream = container.streams.video[0]
+        interval = 1 / float(stream.average_rate) if stream.average_rate else 1 / fps
+        first = last = None
+        shown = 0.0
+        for time, image_HWC in _timed(path, container, size):
+            first = time if first is None else first
+            start = time - first if first is not None and time is not None else shown + interval * (last is not None)
+            while last is not None and len(kept) / fps < start - _SAME_TIME:
+                kept.append(last)
+                _require_length(path, kept, fps, max_frames)
+            last, shown = image_HWC, start
+        if last is not None:
+            end = shown + interval
+            while not kept or len(kept) / fps < end - 0.5 / fps:
+                kept.append(last)
+                _require_length(path, kept, fps, max_frames)
+    if not kept:
+        raise RequestError(f"{path} has no frame that can be decoded: it is damaged. Get the file again.")
+    return Video(frames_THWC=np.stack(kept), fps=fps)
+
+
+def _require_length(path: Path, kept: list[Frames], fps: float, max_frames: int) -> None:
+    if len(kept) > max_frames:
+        raise RequestError(f"{path} is longer than {max_frames / fps:g} s; cut it first.")
+
+
 def read_image(path: Path | str, *, size: Size | None = None) -> Frames:
     """Decode one picture (PNG, JPEG or WebP) to [H, W, 3], scaled to `size` if that is given.
 
@@ -130,133 +190,6 @@ def read_tags(path: Path | str) -> dict[str, str]:
     """
     with _opened(Path(path)) as container:
         return {str(name): str(value) for name, value in container.metadata.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """A caption (3GPP timed text) from the first frame on: its text, and for how many seconds it is shown."""
-
-    text: str
-    seconds: float
-
-
-def encode_mp4(
-    frames_THWC: Frames,
-    fps: float,
-    path: Path | str,
-    *,
-    crf: int = CRF,
-    tags: Mapping[str, str] | None = None,
-    caption: Caption | None = None,
-) -> None:
-    """Write frames as H.264 in an MP4 file whose index comes first (faststart).
-
-    The same frames and tags give the same bytes: fixed settings, no dates, no names. (x264's AVX-512 code can differ in
-    last bits where the width is no multiple of 64.)
-
-    Args:
-        frames_THWC: uint8 RGB.
-        fps: frames a second.
-        path: the file.
-        crf: x264's rate factor.
-        tags: metadata of the container, by name.
-        caption: what a caption track says, for people and programs that do not see the picture; None: no such track.
-
-    Raises:
-        RequestError: the frames are not uint8 [T, H, W, 3] with T >= 1 and even H and W, or fps is not in (0, 240].
-        FailureError: the file cannot be written.
-    """
-    if frames_THWC.dtype != np.uint8 or frames_THWC.ndim != 4 or frames_THWC.shape[3] != 3 or not len(frames_THWC):
-        raise RequestError(
-            f"frames are {frames_THWC.dtype} {frames_THWC.shape}; they must be uint8 [T, H, W, 3], T at least 1."
-        )
-    height, width = frames_THWC.shape[1:3]
-    with Mp4Writer(path, fps=fps, size=(height, width), crf=crf, tags=tags, caption=caption) as writer:
-        writer.write(frames_THWC)
-
-
-class Mp4Writer:
-    """Writes an H.264 MP4 piece by piece; a context manager. On an exception the file is incomplete: delete it."""
-
-    def __init__(
-        self,
-        path: Path | str,
-        *,
-        fps: float,
-        size: tuple[int, int],
-        crf: int = CRF,
-        tags: Mapping[str, str] | None = None,
-        caption: Caption | None = None,
-    ) -> None:
-        height, width = size
-        if height % 2 or width % 2 or min(size) < 2:
-            raise RequestError(f"the size is {width}x{height}; H.264 with 4:2:0 colour needs even width and height.")
-        if not 0 < fps <= 240:
-            raise RequestError(f"fps is {fps}; it must be more than 0 and at most 240.")
-        self._path = Path(path)
-        self._size = size
-        with _write_errors(self._path):
-            # Without use_metadata_tags, names that MP4 does not know are dropped without a word.
-            flags = "+faststart+use_metadata_tags" if tags else "+faststart"
-            options = {"movflags": flags, "fflags": "+bitexact"}
-            self._container = av.open(f"file:{self._path}", "w", format="mp4", options=options)
-            self._container.metadata.update(tags or {})
-            self._stream = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-            self._caption = _caption_track(self._container, caption) if caption else None
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        self._stream.options = {"crf": str(crf), "preset": PRESET}
-        codec = self._stream.codec_context
-        codec.thread_count = ENCODER_THREADS
-        codec.colorspace = codec.color_primaries = codec.color_trc = codec.color_range = BT709
-
-    def write(self, frames_THWC: Frames) -> None:
-        """Append frames."""
-        assert frames_THWC.shape[1:] == (*self._size, 3), (frames_THWC.shape, self._size)
-        with _write_errors(self._path):
-            for frame_HWC in frames_THWC:
-                rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24")
-                yuv = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-                self._container.mux(self._stream.encode(yuv))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with _write_errors(self._path):
-            try:
-                if kind is None:
-                    if self._caption is not None:
-                        self._container.mux(self._caption)
-                    self._container.mux(self._stream.encode(None))
-            finally:
-                self._container.close()
-
-
-def _caption_track(container: OutputContainer, caption: Caption) -> av.Packet[av.stream.Stream]:
-    """Add a track of captions; returns its only one."""
-    stream = container.add_stream("mov_text")
-    stream.codec_context.subtitle_header = _CAPTION_STYLE
-    stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
-    text = caption.text.encode()
-    packet = av.Packet(len(text).to_bytes(2) + text)
-    packet.stream, packet.time_base = stream, Fraction(1, 1000)
-    packet.pts = packet.dts = 0
-    packet.duration = round(caption.seconds * 1000)
-    return packet
-
-
-@contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
-    """FFmpeg's errors are OSErrors too: say which file, and what to do."""
-    try:
-        yield
-    except OSError as error:
-        advice = "free some space" if error.errno in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT} else "check the folder"
-        raise FailureError(
-            f"cannot write the video {path.name}: {error.strerror or error}; {advice} and try again."
-        ) from error
 
 
 @contextmanager
@@ -306,7 +239,12 @@ def _kind(container: InputContainer) -> MediaKind:
 
 
 def _decoded(path: Path, container: InputContainer, size: Size | None) -> Iterator[Frames]:
-    """Yield RGB frames [H, W, 3]; a packet that cannot be decoded is skipped, as a player does."""
+    """Yield RGB frames [H, W, 3]."""
+    return (image_HWC for _, image_HWC in _timed(path, container, size))
+
+
+def _timed(path: Path, container: InputContainer, size: Size | None) -> Iterator[tuple[float | None, Frames]]:
+    """Yield frames with their times in seconds, if they have any; what cannot be decoded is skipped, as players do."""
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     converter = VideoReformatter()  # one for all frames: a converter of its own costs each of them 2 ms
@@ -317,7 +255,7 @@ def _decoded(path: Path, container: InputContainer, size: Size | None) -> Iterat
             except av.error.FFmpegError:
                 continue
             for frame in frames:
-                yield _rgb(frame, size, converter)
+                yield frame.time, _rgb(frame, size, converter)
     except av.error.FFmpegError as error:
         raise RequestError(f"{path} is damaged: {_reason(error)}. Get the file again.") from error
 
@@ -325,14 +263,24 @@ def _decoded(path: Path, container: InputContainer, size: Size | None) -> Iterat
 def _rgb(frame: av.VideoFrame, size: Size | None, converter: VideoReformatter) -> Frames:
     """Convert to RGB, upright. Scaling comes last, so that `size` is the size of the upright picture."""
     turns = round(frame.rotation / 90) % 4
-    if size is None:
-        image = converter.reformat(frame, format="rgb24").to_ndarray()
-    else:
+    height = width = None
+    if size is not None:
         asked = size if isinstance(size, tuple) else _same_aspect(frame, size)
         height, width = asked if turns % 2 == 0 or asked is not size else asked[::-1]
-        image = converter.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
-    pixels = np.asarray(image, np.uint8)
+    transparent = any(part.is_alpha for part in frame.format.components)
+    kind = "rgba" if transparent else "rgb24"
+    how = None if size is None else "AREA"
+    pixels = np.asarray(converter.reformat(frame, width, height, kind, interpolation=how).to_ndarray(), np.uint8)
+    if transparent:
+        pixels = _on_white(pixels)
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _on_white(pixels_HW4: NDArray[np.uint8]) -> Frames:
+    """Colours with an opacity, laid on white."""
+    opacity = pixels_HW4[..., 3:].astype(np.float32) / 255
+    laid = np.rint(pixels_HW4[..., :3] * opacity + 255 * (1 - opacity))
+    return np.asarray(laid, np.uint8)
 
 
 def _same_aspect(frame: av.VideoFrame, pixels: int) -> tuple[int, int]:

@@ -28,15 +28,19 @@ class Footage:
     is_video: bool
 
     @classmethod
-    def of(cls, path: Path) -> Footage:
+    def of(cls, path: Path, most: int = READ_FRAMES) -> Footage:
         """Read a video or a picture.
+
+        Args:
+            path: the file.
+            most: frames that are kept of it, evenly thinned.
 
         Raises:
             RequestError: the file is missing, empty, damaged, or neither video nor picture.
         """
         if media_kind(path) == "image":
             return cls(read_image(path, size=GRID * GRID)[None], 1.0, is_video=False)
-        video = read_video(path, size=GRID * GRID, max_frames=READ_FRAMES)
+        video = read_video(path, size=GRID * GRID, max_frames=most)
         return cls(video.frames_THWC, video.fps, is_video=True)
 
     @cached_property

@@ -76,17 +76,23 @@ def combined(labels: tuple[Label, ...]) -> Label | None:
     return Label("\n".join(texts), max(label.share for label in labels), seconds)
 
 
-def draw(frames_THWC: Frames, label: Label, fps: float) -> Frames:
+def draw(frames_THWC: Frames, label: Label, fps: float, start: int = 0) -> Frames:
     """A copy of the frames with the label on a dark box; where the picture is narrow its lines are broken.
+
+    Args:
+        frames_THWC: uint8 RGB.
+        label: what is drawn.
+        fps: frames a second.
+        start: number of the first of these frames in its clip.
 
     Raises:
         RequestError: the text does not fit at 5 % of the shortest side.
     """
     height, width = frames_THWC.shape[1:3]
     ink, box = _drawn(label, height, width)
-    count = len(frames_THWC) if label.seconds is None else min(len(frames_THWC), round(label.seconds * fps + 0.499))
+    shown = len(frames_THWC) if label.seconds is None else round(label.seconds * fps + 0.499) - start
     drawn = frames_THWC.copy()
-    for frame_HWC in drawn[:count]:
+    for frame_HWC in drawn[: max(0, shown)]:
         dark = frame_HWC * (1 - _BOX_OPACITY * box[..., None])
         frame_HWC[:] = np.rint(dark * (1 - ink[..., None]) + 255 * ink[..., None])
     return drawn

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinemark import __version__
-from kinemark.data.video import Caption, encode_mp4
+from kinemark.data.encode import Caption, Mp4Writer, PngWriter
 from kinemark.errors import FailureError, RefusedError, RequestError
 from kinemark.provenance.compliance import label_of, profiles_named
 from kinemark.provenance.fingerprints.iscc import video_code
@@ -38,7 +38,7 @@ from kinemark.provenance.records.manifests import keep
 from kinemark.provenance.signing.claims import Claim, Signed, sign
 from kinemark.provenance.signing.credentials import GENERATOR, WATERMARK_ALGORITHM, read_credentials
 from kinemark.provenance.signing.keys import require_keys
-from kinemark.safety.decision import Decision, digest_frames
+from kinemark.safety.decision import Decision, FramesDigest, digest_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +50,11 @@ if TYPE_CHECKING:
     from kinemark.provenance.signing.keys import Keys
     from kinemark.settings import Settings
 
-SUFFIX = ".mp4"
+VIDEO, PICTURE = ".mp4", ".png"
 _DRAFT = ".kinemark-"
 _STALE_SECONDS = 24 * 3600
+_DESCRIBED = 128
+"""Frames of a clip that fingerprints are made of: so many that a longer one takes no more memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def release(
     Args:
         frames_THWC: uint8 RGB frames, exactly the ones that were judged.
         decision: what the gates said about them.
-        path: where the file goes; its folder exists, its name ends in .mp4.
+        path: where the file goes; its folder exists, its name ends in .mp4, or for a single frame in .png.
         facts: what the manifest and the ledger say about it.
         settings: where keys and ledger are, and the legal profiles whose visible label and tags are added.
 
@@ -107,32 +109,110 @@ def release(
         RefusedError: the decision does not allow these frames.
         FailureError: the frames are not the judged ones; or a key, the ledger, the disk or the encoder failed.
     """
+    _require_decision(digest_frames(frames_THWC), decision)
+    with opened(path, len(frames_THWC), frames_THWC.shape[1:3], facts, settings) as draft:
+        draft.add(frames_THWC)
+        return draft.close(decision)
+
+
+@contextmanager
+def opened(
+    path: Path | str, frames: int, size: tuple[int, int], facts: ReleaseFacts, settings: Settings
+) -> Iterator[Draft]:
+    """Begin to release a clip whose frames come piece by piece; nothing is there before `Draft.close`.
+
+    Args:
+        path: where the file goes; its folder exists, its name ends in .mp4, or for a single frame in .png.
+        frames: how many there will be.
+        size: height and width.
+        facts: what the manifest and the ledger say about it.
+        settings: where keys and ledger are, and the legal profiles whose visible label and tags are added.
+
+    Raises:
+        RequestError: the path, the size or a profile cannot be used.
+        FailureError: a key, the ledger, the disk or the encoder failed.
+    """
     path = Path(path)
-    _require_path(path)
-    _require_decision(frames_THWC, decision)
-    profiles = profiles_named(settings.profiles)
-    label = label_of(profiles)
-    keys = require_keys(settings.keys_dir)
+    _require_path(path, frames)
     with Ledger.open(settings.ledger_path, create=True) as ledger, _private_folder(path) as folder:
-        claim = _claim(ledger.new_id(), len(frames_THWC), facts)
-        seen_THWC = draw(frames_THWC, label, facts.fps) if label else frames_THWC
-        marked_THWC = watermark.embed(seen_THWC, int(claim.id, 16), keys.watermark_key)
-        encoded = folder / "encoded.mp4"
-        tags = _tags(claim) if profiles else None
-        encode_mp4(marked_THWC, facts.fps, encoded, tags=tags, caption=_caption(label, claim))
-        shown = Footage.of(encoded)
-        claim = replace(claim, iscc=video_code(shown.frames, shown.fps))
-        signed = folder / "signed.mp4"
-        signature, manifest = _sign(encoded, signed, claim, keys)
-        sha256 = _finish(signed)
+        draft = Draft(path, frames, size, facts, settings, ledger, folder)
+        try:
+            yield draft
+        finally:
+            draft.abandon()
+
+
+class Draft:
+    """A clip on its way into a file; see `opened`."""
+
+    def __init__(
+        self,
+        path: Path,
+        frames: int,
+        size: tuple[int, int],
+        facts: ReleaseFacts,
+        settings: Settings,
+        ledger: Ledger,
+        folder: Path,
+    ) -> None:
+        self._path, self._frames, self._size = path, frames, size
+        self._facts, self._settings, self._ledger = facts, settings, ledger
+        self._profiles = profiles_named(settings.profiles)
+        self._label, self._keys = label_of(self._profiles), require_keys(settings.keys_dir)
+        self._claim = _claim(ledger.new_id(), frames, facts)
+        suffix = path.suffix.lower()
+        self._encoded, self._signed = folder / f"encoded{suffix}", folder / f"signed{suffix}"
+        self._digest, self._added = FramesDigest(), 0
+        tags = _tags(self._claim) if self._profiles else None
+        self._writer: Mp4Writer | PngWriter
+        if suffix == PICTURE:
+            self._writer = PngWriter(self._encoded, tags=tags)
+        else:
+            caption = _caption(self._label, self._claim)
+            self._writer = Mp4Writer(self._encoded, fps=facts.fps, size=size, tags=tags, caption=caption)
+
+    def abandon(self) -> None:
+        """Close what is still open; of a clip that was not released nothing is kept."""
+        self._writer.abandon()
+
+    def add(self, frames_THWC: Frames) -> None:
+        """Label, mark and encode the next frames, uint8 RGB."""
+        self._digest.update(frames_THWC)
+        facts, label = self._facts, self._label
+        seen_THWC = draw(frames_THWC, label, facts.fps, self._added) if label else frames_THWC
+        self._writer.write(watermark.embed(seen_THWC, int(self._claim.id, 16), self._keys.watermark_key))
+        self._added += len(frames_THWC)
+
+    def close(self, decision: Decision) -> Released:
+        """Sign what was added, record it and give the file its name; an existing one of that name is replaced.
+
+        Args:
+            decision: what the gates said about exactly these frames.
+
+        Raises:
+            RefusedError: the decision does not allow them.
+            FailureError: they are not the judged ones, not as many as were announced; or a key, the ledger, the disk
+                or the encoder failed.
+        """
+        _require_decision(self._digest.hexdigest(), decision)
+        if self._added != self._frames:
+            raise FailureError(
+                f"{self._added} frames were added where {self._frames} were announced; nothing is released"
+            )
+        self._writer.finish()
+        shown = Footage.of(self._encoded, _DESCRIBED)
+        claim = replace(self._claim, iscc=video_code(shown.frames, shown.fps) if shown.is_video else None)
+        signature, manifest = _sign(self._encoded, self._signed, claim, self._keys)
+        sha256 = _finish(self._signed)
+        facts, settings, ledger = self._facts, self._settings, self._ledger
         body = {
             "model": facts.model,
             "weights_digest": facts.weights_digest,
-            "frames": len(frames_THWC),
-            "size": [frames_THWC.shape[2], frames_THWC.shape[1]],
+            "frames": self._frames,
+            "size": [self._size[1], self._size[0]],
             "fps": facts.fps,
-            "profiles": [profile.name for profile in profiles],
-            "label": label.text if label else None,
+            "profiles": [profile.name for profile in self._profiles],
+            "label": self._label.text if self._label else None,
             "given": [[span.start, span.stop, span.how] for span in facts.given],
             "frames_digest": decision.frames_digest,
             "policy_version": decision.policy_version,
@@ -151,30 +231,33 @@ def release(
         }
         entry = ledger.append("release", claim.id, body, fingerprint=shown.fingerprint.views, prompt=facts.prompt)
         try:
-            _publish(signed, path)
+            _publish(self._signed, self._path)
         except BaseException as error:
             ledger.append("withdrawal", claim.id, {"reason": type(error).__name__})
             raise
         refresh(ledger, settings.index_dir)
-    return Released(id=claim.id, path=path, sha256=sha256, ledger_seq=entry.seq)
+        return Released(id=claim.id, path=self._path, sha256=sha256, ledger_seq=entry.seq)
 
 
-def _require_path(path: Path) -> None:
-    if path.suffix.lower() != SUFFIX:
+def _require_path(path: Path, frames: int) -> None:
+    suffix = path.suffix.lower()
+    if suffix not in (VIDEO, PICTURE):
         raise RequestError(
-            f"the file is to be named {path.name!r}; videos are written as {SUFFIX}, so give it that ending."
+            f"the file is to be named {path.name!r}; videos are written as {VIDEO} and pictures as {PICTURE}, so "
+            "give it that ending."
         )
+    if suffix == PICTURE and frames != 1:
+        raise RequestError(f"a clip of {frames} frames does not fit a picture ({path.name}); name a file with {VIDEO}.")
     if not path.parent.is_dir():
         raise RequestError(f"there is no folder {path.parent}; make it (mkdir -p {path.parent}) or choose another.")
     if path.is_dir():
         raise RequestError(f"{path} is a folder; give the name of a file.")
 
 
-def _require_decision(frames_THWC: Frames, decision: Decision) -> None:
+def _require_decision(digest: str, decision: Decision) -> None:
     if not decision.allow:
         reason = decision.deciding.reason if decision.judgements else "no gate has judged it"
         raise RefusedError(f"the clip is not released: {reason}", decision)
-    digest = digest_frames(frames_THWC)
     if digest != decision.frames_digest:
         raise FailureError(
             f"the frames (digest {digest[:12]}) are not the ones that the gates judged "

@@ -9,14 +9,13 @@ Shapes: T frames, H height, W width, C colour channels (RGB, uint8).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kinemark.safety.consent.judge import judge_faces
 from kinemark.safety.decision import ACTIONS, Judgement
-from kinemark.safety.frames.changes import to_look_at
 from kinemark.safety.frames.symbols import hooked_crosses
 from kinemark.safety.frames.text import text_in
 from kinemark.safety.prompt.judge import judge_texts
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 
 GATE: Final = "content"
 
-Look = Callable[["np.ndarray", float], Judgement]
-"""Looks at frames_THWC and their frames a second."""
+Look = Callable[["np.ndarray", float, Sequence[int]], Judgement]
+"""Looks at frames_THWC, given their frames a second and which of them are new (`changes.to_look_at`)."""
 
 #: Categories that the gates which always run look for.
 _ALWAYS_SEEN: Final = frozenset({"photosensitive"})
@@ -58,7 +57,7 @@ def closed_world() -> ContentGate:
     """
     reason = "The model draws the shapes of a closed world: no real person, place, brand or event can appear."
     allowed = Judgement(GATE, "output", "allow", None, "closed-world", reason)
-    return ContentGate({"content": lambda _frames, _fps: allowed})
+    return ContentGate({"content": lambda _frames, _fps, _new: allowed})
 
 
 def open_world(
@@ -76,14 +75,14 @@ def open_world(
     looks: dict[str, Look] = {"content": partial(_origin, given=given, photoreal=photoreal)}
     looks["text"] = partial(judge_written, policy=policy)
     looks["symbols"] = partial(_symbols, policy=policy)
-    looks["faces"] = lambda frames_THWC, fps: judge_faces(frames_THWC, fps, people, stage="output")
+    looks["faces"] = lambda frames_THWC, fps, _new: judge_faces(frames_THWC, fps, people, stage="output")
     for number, picture in enumerate(classifiers.pictures):
         looks[f"classifier-{number}"] = partial(_classified, judge=picture.judge, policy=policy)
     seen = _ALWAYS_SEEN.union(*(picture.sees for picture in classifiers.pictures))
     return ContentGate(looks, tuple(category.id for category in policy.categories if category.id not in seen))
 
 
-def _origin(frames_THWC: np.ndarray, fps: float, *, given: bool, photoreal: bool) -> Judgement:  # noqa: ARG001
+def _origin(_frames_THWC: np.ndarray, _fps: float, _new: Sequence[int], *, given: bool, photoreal: bool) -> Judgement:
     """What the clip has to say of itself."""
     if given:
         reason = "Some frames were given and not made by the model."
@@ -92,10 +91,10 @@ def _origin(frames_THWC: np.ndarray, fps: float, *, given: bool, photoreal: bool
     return Judgement(GATE, "output", "label", None, "open-world", f"To be labelled as made: {what}.")
 
 
-def judge_written(frames_THWC: np.ndarray, fps: float, *, policy: Policy) -> Judgement:
+def judge_written(frames_THWC: np.ndarray, fps: float, new: Sequence[int], *, policy: Policy) -> Judgement:
     """What is written in frames is judged as a prompt that says the same; only what would be refused is refused."""
     read: dict[str, int] = {}
-    for frame in to_look_at(frames_THWC):
+    for frame in new:
         lines = text_in(frames_THWC[frame])
         for text in (*lines, " ".join(lines)):
             read.setdefault(text, frame)
@@ -108,9 +107,9 @@ def judge_written(frames_THWC: np.ndarray, fps: float, *, policy: Policy) -> Jud
     return Judgement(GATE, "output", "refuse", judged.category, judged.rule, reason, judged.appeal)
 
 
-def _symbols(frames_THWC: np.ndarray, fps: float, *, policy: Policy) -> Judgement:
+def _symbols(frames_THWC: np.ndarray, fps: float, new: Sequence[int], *, policy: Policy) -> Judgement:
     upright = None
-    for frame in to_look_at(frames_THWC):
+    for frame in new:
         for symbol in hooked_crosses(frames_THWC[frame]):
             if symbol.tilted:
                 reason = f"A symbol of hate, a tilted hooked cross, is seen at {frame / fps:.1f} s."
@@ -124,15 +123,20 @@ def _symbols(frames_THWC: np.ndarray, fps: float, *, policy: Policy) -> Judgemen
 
 
 def _classified(
-    frames_THWC: np.ndarray, fps: float, *, judge: Callable[[np.ndarray, Policy], list[Judgement]], policy: Policy
+    frames_THWC: np.ndarray,
+    fps: float,
+    new: Sequence[int],
+    *,
+    judge: Callable[[np.ndarray, Policy], list[Judgement]],
+    policy: Policy,
 ) -> Judgement:
-    chosen = to_look_at(frames_THWC)
-    worst = _strictest(judge(frames_THWC[chosen], policy))
-    assert worst is not None
+    worst = _strictest(judge(frames_THWC[list(new)], policy)) if new else None
+    if worst is None:
+        return Judgement(GATE, "output", "allow", None, "content-classified", "Nothing new was seen.")
     index, judged = worst
     if judged.allow:
         return judged
-    reason = f"At {chosen[index] / fps:.1f} s: {judged.reason}"
+    reason = f"At {new[index] / fps:.1f} s: {judged.reason}"
     return Judgement(GATE, "output", "refuse", judged.category, judged.rule, reason, judged.appeal)
 
 

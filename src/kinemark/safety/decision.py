@@ -143,13 +143,33 @@ def _judgements(entries: Sequence[dict[str, Any]]) -> tuple[Judgement, ...]:
     return tuple(Judgement(**entry) for entry in entries)
 
 
-def digest_frames(frames_THWC: np.ndarray) -> str:
-    """SHA-256, in hexadecimal, over shape, type and bytes of an array of frames.
+class FramesDigest:
+    """SHA-256 over size, type and bytes of frames that come piece by piece; how they were cut does not matter.
 
-    Shape and type are part of it: the same bytes cut into other frames are another clip.
+    Size and type are part of it: the same bytes cut into other frames are another clip.
     """
-    digest = hashlib.sha256(f"{frames_THWC.dtype.str}{frames_THWC.shape}".encode())
-    # A view with strides is hashed frame by frame, so that a long clip is never copied as a whole.
-    for frame_HWC in frames_THWC:
-        digest.update(frame_HWC.tobytes())
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._kind = ""
+
+    def update(self, frames_THWC: np.ndarray) -> None:
+        """Add frames; they are of the size and type of those before them, or the digest is of no clip."""
+        kind = f"{frames_THWC.dtype.str}{frames_THWC.shape[1:]}"
+        if kind != self._kind:
+            self._digest.update(kind.encode())
+            self._kind = kind
+        # A view with strides is hashed frame by frame, so that a long clip is never copied as a whole.
+        for frame_HWC in frames_THWC:
+            self._digest.update(frame_HWC.tobytes())
+
+    def hexdigest(self) -> str:
+        """The digest of all frames so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+def digest_frames(frames_THWC: np.ndarray) -> str:
+    """The `FramesDigest` of an array of frames."""
+    digest = FramesDigest()
+    digest.update(frames_THWC)
     return digest.hexdigest()

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kinemark.errors import RefusedError
-from kinemark.safety.decision import Decision, Judgement, Stage, digest_frames
+from kinemark.safety.decision import ACTIONS, Decision, FramesDigest, Judgement, Stage, digest_frames
+from kinemark.safety.frames.changes import to_look_at
 from kinemark.safety.frames.decode import judge_decode
 from kinemark.safety.frames.flash import judge_flash
 from kinemark.safety.prompt.judge import judge_texts
@@ -138,24 +139,21 @@ def judge_output(
         policy: the policy that the decision will name.
         content: what looks at what the frames show (`safety.content`).
     """
-    output = (
-        guarded("decode", "output", policy, partial(judge_decode, frames_THWC)),
-        guarded("flash", "output", policy, partial(judge_flash, frames_THWC, fps)),
-        *(guarded(name, "output", policy, partial(look, frames_THWC, fps)) for name, look in content.looks.items()),
-    )
-    digest, judgements = digest_frames(frames_THWC), (*prompt_judgements, *output)
-    return Decision(policy.version, policy.digest, digest, judgements, gates_digest(), content.unseen)
+    gate = BlockGate(fps, prompt_judgements, policy, content)
+    gate.judge(frames_THWC)
+    return gate.decision()
 
 
 class BlockGate:
     """Judges a clip while it is made, block by block, each before anybody sees it.
 
-    Every block is judged together with the second before it, so that flashes and faces that hold across blocks count.
+    What has to be seen in the course of time (flashes, faces that hold) is looked for in every block together with the
+    second before it. `decision` is about all blocks together.
 
     Args:
         fps: frames a second.
         prompt_judgements: what `judge_prompt` said.
-        policy: the policy that decisions will name.
+        policy: the policy that the decision will name.
         content: what looks at what the frames show.
     """
 
@@ -163,20 +161,71 @@ class BlockGate:
         self, fps: float, prompt_judgements: Sequence[Judgement], policy: Policy, content: ContentGate
     ) -> None:
         self.fps = fps
-        self._judged, self._policy, self._content = tuple(prompt_judgements), policy, content
+        self._judgements, self._policy, self._content = list(prompt_judgements), policy, content
+        self._digest, self._latest, self._frames = FramesDigest(), "", 0
         self._before: np.ndarray | None = None
+        self._seen: np.ndarray | None = None
+
+    def judge(self, block_THWC: np.ndarray) -> None:
+        """Judge the next block."""
+        policy, fps = self._policy, self.fps
+        decoded = guarded("decode", "output", policy, partial(judge_decode, block_THWC))
+        self._judgements.append(decoded)
+        self._digest.update(block_THWC)
+        self._latest = digest_frames(block_THWC)
+        # What is no picture can neither be compared with others nor put beside them.
+        before = self._before if decoded.allow else None
+        fresh = to_look_at(block_THWC, self._seen) if decoded.allow else list(range(len(block_THWC)))
+        frames_THWC = block_THWC if before is None else np.concatenate([before, block_THWC])
+        lead = len(frames_THWC) - len(block_THWC)
+        new = [lead + index for index in fresh]
+        found = [
+            guarded("flash", "output", policy, partial(judge_flash, frames_THWC, fps)),
+            *(
+                guarded(name, "output", policy, partial(look, frames_THWC, fps, new))
+                for name, look in self._content.looks.items()
+            ),
+        ]
+        self._judgements += [self._placed(one, lead) for one in found]
+        self._frames += len(block_THWC)
+        # A rate that is none is refused by the gate of flashes; it must not break what comes after it.
+        self._before = frames_THWC[-math.ceil(fps) :] if math.isfinite(fps) and fps > 0 else frames_THWC
+        self._seen = block_THWC[fresh[-1]] if fresh else self._seen
 
     def require(self, block_THWC: np.ndarray) -> None:
-        """Stop unless the next block may be seen.
+        """Judge the next block, and stop unless it may be seen.
 
         Raises:
             RefusedError: a gate refuses; nothing after it may be seen either.
         """
-        frames_THWC = block_THWC if self._before is None else np.concatenate([self._before, block_THWC])
-        decision = judge_output(frames_THWC, self.fps, self._judged, self._policy, content=self._content)
+        self.judge(block_THWC)
+        decision = self.decision()
         if not decision.allow:
             raise refusal(decision)
-        self._before = frames_THWC[-math.ceil(self.fps) :]
+
+    def let_pass(self, block_THWC: np.ndarray) -> bool:
+        """Whether these are the frames that were judged last, and nothing so far is refused."""
+        return self.decision().allow and digest_frames(block_THWC) == self._latest
+
+    def decision(self) -> Decision:
+        """The decision about all blocks so far: of each rule the strictest judgement."""
+        strictest: dict[tuple[str, str, str], Judgement] = {}
+        for one in self._judgements:
+            key = (one.gate, one.stage, one.rule)
+            kept = strictest.setdefault(key, one)
+            if ACTIONS.index(one.action) > ACTIONS.index(kept.action):
+                strictest[key] = one
+        self._judgements = list(strictest.values())
+        digest = self._digest.hexdigest() if self._latest else ""
+        policy, unseen = self._policy, self._content.unseen
+        return Decision(policy.version, policy.digest, digest, tuple(self._judgements), gates_digest(), unseen)
+
+    def _placed(self, judgement: Judgement, lead: int) -> Judgement:
+        """Say from when on the times of a reason count, where that is not the beginning of the clip."""
+        if self._frames <= lead or judgement.action == "allow":
+            return judgement
+        start = (self._frames - lead) / self.fps
+        return replace(judgement, reason=f"{judgement.reason} (Times count from {start:.1f} s of the clip on.)")
 
 
 def guarded(gate: str, stage: Stage, policy: Policy, judge: Callable[[], Judgement]) -> Judgement:

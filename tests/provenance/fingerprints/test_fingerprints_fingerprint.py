@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from provenance_clips import FPS, VARIED, ball, sunset, texture
 
-from kinemark.data.video import encode_mp4, read_video
+from kinemark.data.encode import encode_mp4
+from kinemark.data.video import read_video
 from kinemark.errors import RequestError
 from kinemark.provenance.findings import FINGERPRINT_HINT, FINGERPRINT_MATCH
 from kinemark.provenance.fingerprints.fingerprint import VIEWS, distance, distances, fingerprint

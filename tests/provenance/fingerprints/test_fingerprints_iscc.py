@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from provenance_clips import FPS, ball, sunset
 
-from kinemark.data.video import encode_mp4, read_video
+from kinemark.data.encode import encode_mp4
+from kinemark.data.video import read_video
 from kinemark.provenance.fingerprints import iscc
 
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from provenance_clips import FPS, ball, sunset, texture, warped
 
-from kinemark.data.video import encode_mp4, read_video
+from kinemark.data.encode import encode_mp4
+from kinemark.data.video import read_video
 from kinemark.provenance.marks import framing, watermark
 from kinemark.provenance.marks.geometry import Geometry, homography
 from kinemark.provenance.marks.spectrum import planes

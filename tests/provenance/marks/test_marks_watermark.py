@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from provenance_clips import FPS, VARIED, ball, grid, sunset, texture, warped
 
-from kinemark.data.video import encode_mp4, read_video
+from kinemark.data.encode import encode_mp4
+from kinemark.data.video import read_video
 from kinemark.errors import RequestError
 from kinemark.provenance.marks import carriers, watermark
 from kinemark.provenance.marks.geometry import Geometry

@@ -11,7 +11,7 @@ from provenance_clips import FACTS, FPS, ball, sunset
 from signed_files import CLAIM, signed_briefly
 
 from command_line import decision
-from kinemark.data.video import encode_mp4
+from kinemark.data.encode import encode_mp4
 from kinemark.errors import FailureError
 from kinemark.provenance.release import release
 from kinemark.provenance.signing.anchors import THIS, Anchor

@@ -11,7 +11,7 @@ from signed_files import CLAIM, operators_own, signed_briefly
 from time_stamps import SIGNING, issue, time_stamping
 
 from command_line import decision
-from kinemark.data.video import encode_mp4
+from kinemark.data.encode import encode_mp4
 from kinemark.errors import FailureError, RequestError
 from kinemark.provenance.detect import verify
 from kinemark.provenance.release import release

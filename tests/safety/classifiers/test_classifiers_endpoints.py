@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from served import served
 
+from kinemark.endpoints import Endpoint
 from kinemark.errors import FailureError
-from kinemark.safety.classifiers.endpoints import Chat, Endpoint, Moderation
+from kinemark.safety.classifiers.endpoints import Chat, Moderation
 from kinemark.safety.gates import judge_prompt
 from kinemark.safety.policy.file import load_policy
 

@@ -45,7 +45,8 @@ def video_code(frames_THWC: Frames, fps: float) -> str | None:
     if program is None:
         return None
     height, width = (side // 2 * 2 for side in frames_THWC.shape[1:3])
-    luma = (frames_THWC[:, :height, :width] @ LUMA).round().clip(0, 255).astype(np.uint8)
+    # Frame by frame: as floats, all of them would take many times the memory of the clip.
+    luma = np.stack([(frame[:height, :width] @ LUMA).round().clip(0, 255).astype(np.uint8) for frame in frames_THWC])
     command = [program, "-nostdin", "-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}"]
     filters = f"fps={_RATE},format=yuv420p,signature=format=binary:filename=signature"
     command += ["-r", f"{fps:.6f}", "-i", "pipe:0", "-vf", filters, "-f", "null", "-"]

@@ -131,7 +131,8 @@ def manifest(claim: Claim, mime: str = "video/mp4") -> dict[str, Any]:
     Every assertion is `created`: the signer vouches for it; without that flag the SDK files it under hearsay.
     """
     actions = _actions(claim)
-    whole = {"timespan": {"start": 0, "end": round(claim.seconds * 1000)}}
+    lasts = mime.startswith("video/")
+    whole = {"timespan": {"start": 0, "end": round(claim.seconds * 1000)}} if lasts else {}
     bindings = {WATERMARK_ALGORITHM: claim.id, ISCC_ALGORITHM: claim.iscc}
     disclosure = {
         "modelType": "c2pa.types.model.pytorch",

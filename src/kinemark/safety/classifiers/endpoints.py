@@ -5,13 +5,10 @@ Shapes: N pictures, H height, W width, C colour channels (RGB, uint8).
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from PIL import Image
-
+from kinemark.endpoints import Endpoint, picture_part
 from kinemark.errors import FailureError
 from kinemark.safety.classifiers.replies import MODERATION, category_of, messages
 from kinemark.safety.classifiers.seam import UNNAMED, judged
@@ -25,50 +22,7 @@ if TYPE_CHECKING:
     from kinemark.safety.decision import Judgement
     from kinemark.safety.policy.file import Policy
 
-_MOST_BYTES: Final = 1 << 20
 _REPLY: Final = 16
-_QUALITY: Final = 90
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a classifier answers.
-
-    Attributes:
-        url: up to and with `/v1`.
-        model: as the endpoint names it.
-        key: sent as a bearer token; empty for none.
-        seconds: how long an answer may take; after that the gate has failed, and refuses.
-    """
-
-    url: str
-    model: str
-    key: str = ""
-    seconds: float = 20.0
-
-    def post(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401  (JSON)
-        """What the endpoint answers.
-
-        Raises:
-            FailureError: it answers with an error, with something that is no JSON or far too long, or not at all.
-        """
-        import httpx
-
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        try:
-            answer = httpx.post(
-                f"{self.url.rstrip('/')}/{path}",
-                json={"model": self.model, **body},
-                headers=headers,
-                timeout=self.seconds,
-                follow_redirects=False,
-            )
-            answer.raise_for_status()
-            if len(answer.content) > _MOST_BYTES:
-                raise FailureError(f"the classifier at {self.url} answered {len(answer.content)} bytes")
-            return answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise FailureError(f"the classifier at {self.url} gave no answer: {type(error).__name__}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +48,15 @@ class Moderation:
         """
         found = []
         for frame_HWC in frames_NHWC:
-            told = [{"type": "image_url", "image_url": {"url": _as_url(frame_HWC)}}]
-            found.append(judged(_worst(self._results(told, 1)[0]), "moderation", "output", policy))
+            result = self._results([picture_part(frame_HWC)], 1)[0]
+            found.append(judged(_worst(result), "moderation", "output", policy))
         return found
 
     def _results(self, told: list[Any], count: int) -> list[dict[str, Any]]:
         answer = self.endpoint.post("moderations", {"input": told})
         results = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(results, list) or len(results) != count:
-            raise FailureError(f"the classifier at {self.endpoint.url} did not answer each of {count} questions")
+            raise FailureError(f"the model at {self.endpoint.url} did not answer each of {count} questions")
         return results
 
 
@@ -122,12 +76,7 @@ class Chat:
         return [judged(self._category(text, policy), self.family, "prompt", policy) for text in texts]
 
     def _category(self, text: str, policy: Policy) -> str | None:
-        asked = {"messages": messages(self.family, text, policy), "temperature": 0, "max_tokens": _REPLY}
-        answer = self.endpoint.post("chat/completions", asked)
-        try:
-            reply = str(answer["choices"][0]["message"]["content"])
-        except (KeyError, IndexError, TypeError) as error:
-            raise FailureError(f"the classifier at {self.endpoint.url} answered without a message") from error
+        reply = self.endpoint.reply(messages(self.family, text, policy), _REPLY)
         return category_of(self.family, reply, policy)
 
 
@@ -141,9 +90,3 @@ def _worst(result: dict[str, Any]) -> str | None:
         return MODERATION.get(max(flagged, key=lambda name: float(scores.get(name, 0))), UNNAMED)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FailureError(f"a moderation result is not what the endpoint should give: {error}") from error
-
-
-def _as_url(frame_HWC: np.ndarray) -> str:
-    file = io.BytesIO()
-    Image.fromarray(frame_HWC).save(file, "JPEG", quality=_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

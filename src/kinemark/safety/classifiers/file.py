@@ -28,10 +28,11 @@ import tomllib
 from pathlib import Path  # noqa: TC003  (pydantic reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from kinemark.endpoints import Served, Strict
 from kinemark.errors import RequestError
-from kinemark.safety.classifiers.endpoints import Chat, Endpoint, Moderation
+from kinemark.safety.classifiers.endpoints import Chat, Moderation
 from kinemark.safety.classifiers.local import Guard, Pictures
 from kinemark.safety.classifiers.replies import Family  # noqa: TC001  (pydantic reads the annotations)
 from kinemark.safety.classifiers.seam import Classifiers, PictureJudge
@@ -40,45 +41,30 @@ if TYPE_CHECKING:
     from kinemark.safety.classifiers.seam import PromptJudge
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Moderation(Served):
+    pictures: list[str] = Field(default_factory=list)
 
 
-class _Served(_Strict):
-    url: Annotated[str, Field(pattern=r"^https?://")]
-    model: str
-    key_file: Path | None = None
-    seconds: Annotated[float, Field(gt=0, le=120)] = 20.0
-
-    def endpoint(self, beside: Path) -> Endpoint:
-        key = (beside / self.key_file).read_text("utf-8").split("\n")[0].strip() if self.key_file else ""
-        return Endpoint(self.url, self.model, key, self.seconds)
-
-
-class _Moderation(_Served):
-    pictures: list[str] = []
-
-
-class _Chat(_Served):
+class _Chat(Served):
     family: Family
 
 
-class _Guard(_Strict):
+class _Guard(Strict):
     folder: Path
     family: Family
 
 
-class _Pictures(_Strict):
+class _Pictures(Strict):
     folder: Path
     labels: Annotated[dict[str, str], Field(min_length=1)]
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
-class _File(_Strict):
-    moderation: list[_Moderation] = []
-    chat: list[_Chat] = []
-    guard: list[_Guard] = []
-    pictures: list[_Pictures] = []
+class _File(Strict):
+    moderation: list[_Moderation] = Field(default_factory=list)
+    chat: list[_Chat] = Field(default_factory=list)
+    guard: list[_Guard] = Field(default_factory=list)
+    pictures: list[_Pictures] = Field(default_factory=list)
 
 
 def load_classifiers(path: Path) -> Classifiers:

@@ -18,15 +18,16 @@ _CELLS: Final = 48
 _NEW: Final = 10.0
 
 
-def to_look_at(frames_THWC: np.ndarray) -> list[int]:
+def to_look_at(frames_THWC: np.ndarray, seen_HWC: np.ndarray | None = None) -> list[int]:
     """The frames that differ from the last of these before them, and the first.
 
     Args:
         frames_THWC: uint8 RGB, at least one frame.
+        seen_HWC: the frame before them that was looked at last, if there is one; the first counts like any other then.
     """
     side = max(1, max(frames_THWC.shape[1:3]) // _CELLS)
     chosen: list[int] = []
-    last: np.ndarray | None = None
+    last = None if seen_HWC is None else _cells(seen_HWC, side)
     for index, frame_HWC in enumerate(frames_THWC):
         cells = _cells(frame_HWC, side)
         if last is None or np.abs(cells - last).max() >= _NEW:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kinemark.safety.content import judge_written
+from kinemark.safety.frames.changes import to_look_at
 from kinemark.safety.gates import gates_digest, judge_prompt, judge_prompts
 from kinemark.safety.redteam.operators import picture_of
 from kinemark.safety.redteam.search import search
@@ -119,7 +120,7 @@ def _attacked(operator: Operator, targets: Sequence[tuple[str, bool]], policy: P
     sent = [operator.apply(prompt, rng) for prompt, _ in targets]
     if operator.written:
         pictures = [picture_of(" ".join(cards))[None] for cards in sent]
-        through = [judge_written(frames_THWC, 1.0, policy=policy).allow for frames_THWC in pictures]
+        through = [judge_written(frames, 1.0, to_look_at(frames), policy=policy).allow for frames in pictures]
     elif all(len(cards) == 1 for cards in sent):
         through = _judged([cards[0] for cards in sent], policy)
     else:
