@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinemark.data.video import encode_mp4, read_video
+from kinemark.data.encode import encode_mp4
+from kinemark.data.video import read_video
 from kinemark.provenance.detect import verify
 from kinemark.provenance.fingerprints.fingerprint import fingerprint
 from kinemark.provenance.grid import GRID

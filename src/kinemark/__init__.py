@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from kinemark.clips import Clip
     from kinemark.errors import FailureError, KinemarkError, RefusedError, RequestError
-    from kinemark.generate import Clip, generate
+    from kinemark.generate import generate
     from kinemark.provenance.detect import verify
     from kinemark.timeline import Timeline
 
@@ -30,7 +31,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES: Final = {
-    "Clip": "kinemark.generate",
+    "Clip": "kinemark.clips",
     "FailureError": "kinemark.errors",
     "KinemarkError": "kinemark.errors",
     "RefusedError": "kinemark.errors",

@@ -63,6 +63,11 @@ class Settings:
         return self.home / "classifiers.toml"
 
     @property
+    def assistants_path(self) -> Path:
+        """Which models of others write prompts at length and say what clips show."""
+        return self.home / "assistants.toml"
+
+    @property
     def sealed_dir(self) -> Path:
         """Suspected material on minors, encrypted, for the operator's legal route."""
         return self.home / "sealed"

@@ -58,5 +58,5 @@ def test_a_takedown_that_is_granted_is_entered_in_the_ledger(capsys, tmp_path):
         assert run(capsys, "takedown", "decide", case, outcome, "seen", "--by", "Kim")[0] == 0
     with Ledger.open(load_settings().ledger_path) as ledger:
         assert [entry.event for entry in ledger.entries()] == ["release", "takedown"]
-    code, _, err = run(capsys, "generate", "a red boat", "-o", tmp_path / "next.mp4", "--extend", clip)
+    code, _, err = run(capsys, "extend", clip, "a red boat", "-o", tmp_path / "next.mp4")
     assert (code, "taken down" in " ".join(err.split())) == (3, True)

@@ -101,11 +101,8 @@ def test_a_target_that_cannot_be_written_is_found_before_the_work(capsys, tmp_pa
         (("--seconds", "nan"), "seconds is nan"),
         (("--steps", "0"), "steps is 0"),
         (("--seed", "-1"), "seed is -1"),
-        (("--guidance", "nan"), "guidance is nan"),
         (("--model", "sora"), "'sora'"),
         (("--image", "/nowhere.png"), "/nowhere.png"),
-        (("--extend", "/nowhere.mp4"), "/nowhere.mp4"),
-        (("--image", "a.png", "--extend", "b.mp4"), "both given"),
     ],
 )
 def test_a_bad_request_names_the_value(capsys, tmp_path, arguments, complaint):
@@ -127,7 +124,7 @@ def test_the_same_seed_makes_the_same_clip(capsys, tmp_path):
     make(capsys, tmp_path / "one.mp4")
     make(capsys, tmp_path / "two.mp4")
     one, two = (read_video(tmp_path / name).frames_THWC.astype(int) for name in ("one.mp4", "two.mp4"))
-    assert np.abs(one - two).mean() < 3  # the marks differ, the clips do not
+    assert np.abs(one - two).mean() < 4  # the marks differ, the clips do not
 
 
 def test_a_picture_is_animated(capsys, tmp_path):
@@ -141,20 +138,11 @@ def test_a_picture_is_animated(capsys, tmp_path):
     assert abs(first[:, -3, 0].mean() - 255 * 5 / 6) < 12
 
 
-def test_a_clip_is_continued(capsys, tmp_path):
-    make(capsys, tmp_path / "one.mp4")
-    facts = make(capsys, tmp_path / "two.mp4", "--extend", tmp_path / "one.mp4")
-    assert facts["frames"] == 16
-    one, two = (read_video(tmp_path / name).frames_THWC.astype(int) for name in ("one.mp4", "two.mp4"))
-    assert np.abs(one - two[:8]).mean() < 6
-    assert "given 0.0-1.0 s, generated 1.0-2.0 s" in " ".join(run(capsys, "verify", tmp_path / "two.mp4")[1].split())
-
-
 def test_an_interrupt_leaves_nothing_behind(capsys, tmp_path, monkeypatch, model):
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kinemark.provenance.release.encode_mp4", interrupted)
+    monkeypatch.setattr("kinemark.provenance.release.Mp4Writer", interrupted)
     code, _, err = run(capsys, "generate", PROMPT, "-o", tmp_path / "boat.mp4", *QUICK)
     assert code == 130
     assert "Traceback" not in err

@@ -7,7 +7,7 @@ import pytest
 
 from command_line import moving_ramp, released_ramp, run
 from kinemark.cli.verify import _harmless
-from kinemark.data.video import encode_mp4
+from kinemark.data.encode import encode_mp4
 
 
 @pytest.fixture

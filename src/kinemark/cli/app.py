@@ -9,27 +9,37 @@ import typer
 from kinemark import __version__
 from kinemark.cli import (
     audit,
+    blend,
     blocklist,
+    caption,
     check,
     compliance,
+    connect,
     consent,
     creators,
     desk,
     evaluate,
+    extend,
     generate,
+    image,
     info,
     keys,
     ledger,
+    loop,
     policy,
+    recut,
     redteam,
+    remix,
     robustness,
     sealed,
+    storyboard,
     sweep,
     system_card,
     train,
     trust,
     verify,
 )
+from kinemark.cli.making import makes_clips
 from kinemark.cli.output import plain_app
 
 app: Final = plain_app(
@@ -52,7 +62,16 @@ def _main(
 ) -> None: ...
 
 
-app.command(name="generate")(generate.generate)
+app.command(name="generate")(makes_clips(generate.generate))
+app.command(name="extend")(makes_clips(extend.extend))
+app.command(name="connect")(makes_clips(connect.connect))
+app.command(name="blend")(makes_clips(blend.blend))
+app.command(name="loop")(makes_clips(loop.loop))
+app.command(name="remix")(makes_clips(remix.remix))
+app.command(name="recut")(makes_clips(recut.recut))
+app.command(name="storyboard")(makes_clips(storyboard.storyboard))
+app.command(name="image")(makes_clips(image.image, suffix=".png"))
+app.command(name="caption")(caption.caption)
 app.command(name="verify")(verify.verify)
 app.command(name="check")(check.check)
 app.command(name="evaluate")(evaluate.evaluate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from itertools import islice
-from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer

@@ -28,8 +28,6 @@ UPPER_HALF: Final = "▀"
 _SAYS: Final = {
     "load": "loading the model",
     "sample": "making frames",
-    "decode": "decoding",
-    "check": "checking every frame",
 }
 
 

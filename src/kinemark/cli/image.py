@@ -1,0 +1,20 @@
+"""`kinemark image`: a picture from a sentence."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kinemark.cli.making import Request
+
+
+def image(
+    prompt: Annotated[str, typer.Argument(help="What the picture shows.", show_default=False)],
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "256x256",
+) -> Request:
+    """Make a marked and signed picture from a sentence: a clip of one frame, as PNG."""
+    from kinemark.generate import parse_size
+    from kinemark.timeline import Timeline
+
+    return Request(Timeline.image(prompt, size=parse_size(size)))
