@@ -232,7 +232,10 @@ class _Track:
     def __init__(self, fps: float, size: tuple[int, int], options: dict[str, str]) -> None:
         height, width = size
         if height % 2 or width % 2 or min(size) < 2:
-            raise RequestError(f"the size is {width}x{height}; H.264 with 4:2:0 colour needs even width and height.")
+            even = f"{max(2, width + width % 2)}x{max(2, height + height % 2)}"
+            raise RequestError(
+                f"the size is {width}x{height}; H.264 with 4:2:0 colour needs even width and height: ask for {even}."
+            )
         if not 0 < fps <= 240:
             raise RequestError(f"fps is {fps}; it must be more than 0 and at most 240.")
         self._rate, self._size, self._options = Fraction(fps).limit_denominator(1001), size, options
