@@ -27,10 +27,9 @@ from pathlib import Path  # noqa: TC003  (pydantic reads the annotations)
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
-from pydantic import ValidationError
 
-from kinemark.endpoints import Served, Strict, picture_part
-from kinemark.errors import FailureError, RequestError
+from kinemark.endpoints import Served, Strict, picture_part, read_named, requiring_use
+from kinemark.errors import FailureError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,20 +78,15 @@ def load_assistants(path: Path) -> Assistants:
     Raises:
         RequestError: the file, or a key's file, cannot be read or says something else than the above.
     """
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
+    text = read_named(path, "assistants")
+    if text is None:
         return Assistants()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot read the assistants {path}: {error}") from error
-    try:
+    with requiring_use(path, "assistants"):
         file, beside = _File(**tomllib.loads(text)), path.parent
         expand = ChatExpander(file.expand.endpoint(beside)) if file.expand else None
         if isinstance(file.caption, Served):
             return Assistants(expand, ChatCaptioner(file.caption.endpoint(beside)))
         return Assistants(expand, LocalCaptioner(beside / file.caption.folder) if file.caption else None)
-    except (tomllib.TOMLDecodeError, ValidationError, OSError, TypeError) as error:
-        raise RequestError(f"the assistants {path} cannot be used: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  (pydantic reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kinemark.errors import FailureError
+from kinemark.errors import FailureError, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
 _MOST_BYTES: Final = 1 << 20
@@ -98,6 +102,40 @@ class Served(Strict):
         """
         key = (beside / self.key_file).read_text("utf-8").split("\n")[0].strip() if self.key_file else ""
         return Endpoint(self.url, self.model, key, self.seconds)
+
+
+def read_named(path: Path, what: str) -> str | None:
+    """The text of a file in which an operator names models; None where there is no file.
+
+    Raises:
+        RequestError: it cannot be read; `what` says what it names.
+    """
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot read the {what} {path}: {error}") from error
+
+
+@contextmanager
+def requiring_use(path: Path, what: str) -> Iterator[None]:
+    """Tell whoever wrote such a file what is wrong in it.
+
+    Raises:
+        RequestError: it is no TOML, says something unknown, or names a key that cannot be read.
+    """
+    try:
+        yield
+    except (tomllib.TOMLDecodeError, ValidationError, OSError, TypeError) as error:
+        raise RequestError(f"the {what} {path} cannot be used: {_problem(error)}") from error
+
+
+def _problem(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def picture_part(frame_HWC: np.ndarray) -> dict[str, Any]:

@@ -28,10 +28,9 @@ import tomllib
 from pathlib import Path  # noqa: TC003  (pydantic reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from kinemark.endpoints import Served, Strict
-from kinemark.errors import RequestError
+from kinemark.endpoints import Served, Strict, read_named, requiring_use
 from kinemark.safety.classifiers.endpoints import Chat, Moderation
 from kinemark.safety.classifiers.local import Guard, Pictures
 from kinemark.safety.classifiers.replies import Family  # noqa: TC001  (pydantic reads the annotations)
@@ -73,29 +72,17 @@ def load_classifiers(path: Path) -> Classifiers:
     Raises:
         RequestError: the file, or a key's file, cannot be read or says something else than the above.
     """
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
+    text = read_named(path, "classifiers")
+    if text is None:
         return Classifiers()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot read the classifiers {path}: {error}") from error
-    try:
+    with requiring_use(path, "classifiers"):
         file, beside = _File(**tomllib.loads(text)), path.parent
         moderations = [(one, Moderation(one.endpoint(beside))) for one in file.moderation]
         prompts: list[PromptJudge] = [moderation.prompts for _, moderation in moderations]
         prompts += [Chat(one.endpoint(beside), one.family).prompts for one in file.chat]
         prompts += [Guard(beside / one.folder, one.family).prompts for one in file.guard]
-    except (tomllib.TOMLDecodeError, ValidationError, OSError, TypeError) as error:
-        raise RequestError(f"the classifiers {path} cannot be used: {_problem(error)}") from error
     pictures = [PictureJudge(frozenset(one.pictures), by.pictures) for one, by in moderations if one.pictures]
     for one in file.pictures:
         looks = Pictures(beside / one.folder, one.labels, one.threshold)
         pictures.append(PictureJudge(frozenset(one.labels.values()), looks.judge))
     return Classifiers(tuple(prompts), tuple(pictures))
-
-
-def _problem(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
