@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from kinemark.data.video import Frames
     from kinemark.model.text import Reading
     from kinemark.provenance.release import Released
     from kinemark.provenance.signing.credits import Credits
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from kinemark.safety.decision import Decision
     from kinemark.safety.gates import BlockGate
     from kinemark.settings import Settings
-
-    Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

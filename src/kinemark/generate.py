@@ -21,7 +21,7 @@ from kinemark.errors import RequestError
 from kinemark.model.load import Model, load_model
 from kinemark.model.text import count_words
 from kinemark.model.tokenizer import MAX_WORDS
-from kinemark.provenance.signing.given import GivenSpan, given_spans
+from kinemark.provenance.signing.given import given_spans
 from kinemark.rollout import conditions_of, guided_experts, roll
 from kinemark.safety.gates import BlockGate
 from kinemark.sampling.coarse import count_steps
@@ -156,19 +156,12 @@ def begin(
         weights_digest=loaded.weights_digest,
         seed=seed,
         understood=tuple(loaded.text.read(admitted.texts)),
-        given=_given(timeline),
+        given=given_spans(timeline.caps, timeline.fps),
         sources=timeline.sources,
         gate=BlockGate(timeline.fps, admitted.judgements, admitted.policy, admitted.content),
         pieces=roll(timeline, loaded, experts, conditions, sampler, watch),
         finish=lambda decision: enter_uses(admitted, decision, loaded.name, settings),
     )
-
-
-def _given(timeline: Timeline) -> tuple[GivenSpan, ...]:
-    caps = [1.0] * timeline.num_frames
-    for known in timeline.knowns:
-        caps[known.start : known.stop] = [known.cap(frame) for frame in range(known.start, known.stop)]
-    return given_spans(caps, timeline.fps)
 
 
 # From what people write to values; each error says the value, the rule and what to do.

@@ -50,12 +50,8 @@ def roll(
     watch: Watcher | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """The frames of a clip in order, `[1, H, W, 3]` RGB bytes each; those given exactly come out as they were given."""
-    exact = [False] * timeline.num_frames
-    for known in timeline.knowns:
-        for frame in range(known.start, known.stop):
-            exact[frame] = known.cap(frame) == 0
     decoded = _decoded(timeline, model, stream_coarse_first(experts, conditions, sampler, watch))
-    for picture_CHW in joined(decoded, exact):
+    for picture_CHW in joined(decoded, [cap == 0 for cap in timeline.caps]):
         bytes_CHW = (picture_CHW * 255).round().to(torch.uint8)
         yield rearrange(bytes_CHW, "C H W -> 1 H W C").contiguous().numpy()
 

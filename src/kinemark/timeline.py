@@ -304,6 +304,14 @@ class Timeline:
     # The grid.
 
     @property
+    def caps(self) -> list[float]:
+        """The noise level at which each frame of the clip joins: 0 if it is kept exactly, 1 if it is not given."""
+        caps = [1.0] * self.num_frames
+        for known in self.knowns:
+            caps[known.start : known.stop] = [known.cap(frame) for frame in range(known.start, known.stop)]
+        return caps
+
+    @property
     def num_slots(self) -> int:
         """Slots of the grid that hold the clip."""
         return slot_count(self.lead + self.num_frames)

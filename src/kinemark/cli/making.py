@@ -9,7 +9,7 @@ import inspect
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -54,28 +54,16 @@ class Request:
 class Common:
     """The options that every verb has; the texts are its help."""
 
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.", show_default=False)]
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.", show_default=False)] = None
     stream: Annotated[
         str | None, typer.Option(help="- plays while it is made: fragmented MP4 to stdout, marked, unsigned.")
-    ]
-    seed: Annotated[int | None, typer.Option(help="The same seed makes the same clip.", show_default="random")]
-    steps: Annotated[int | None, typer.Option(help="Solver steps.", show_default="the model's")]
-    model: Annotated[str, typer.Option(help="See: kinemark info.")]
-    embed_prompt: Annotated[bool, typer.Option("--embed-prompt", help="Write the prompt into the file.")]
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
-    json: Json
-
-
-_DEFAULTS: dict[str, Any] = {
-    "output": None,
-    "stream": None,
-    "seed": None,
-    "steps": None,
-    "model": "spark",
-    "embed_prompt": False,
-    "force": False,
-    "json": False,
-}
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="The same seed makes the same clip.", show_default="random")] = None
+    steps: Annotated[int | None, typer.Option(help="Solver steps.", show_default="the model's")] = None
+    model: Annotated[str, typer.Option(help="See: kinemark info.")] = "spark"
+    embed_prompt: Annotated[bool, typer.Option("--embed-prompt", help="Write the prompt into the file.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False
+    json: Json = False
 
 
 def makes_clips(verb: Callable[..., Request], suffix: str = ".mp4") -> Callable[..., None]:
@@ -87,8 +75,8 @@ def makes_clips(verb: Callable[..., Request], suffix: str = ".mp4") -> Callable[
     """
     hints = get_type_hints(Common, include_extras=True)
     common = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=hint)
-        for name, hint in hints.items()
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+        for one in fields(Common)
     ]
     own = inspect.signature(verb, eval_str=True)
 
