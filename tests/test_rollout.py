@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinemark.model.autoencoder import encode
-from kinemark.rollout import conditions_of
+from kinemark.rollout import _in_time, conditions_of
 from kinemark.sampling.laid_out import LAYOUT_HELD
 from kinemark.timeline import Capability, Known, PromptSpan, Timeline
 from tiny_models import tiny_model
@@ -69,3 +69,25 @@ def test_without_a_reader_nothing_is_said_of_clips_with_given_frames(model):
     blind = replace(model, reader=None)
     conditions = conditions_of(Timeline.extend(pixels(5), "a red boat", after=8, fps=8), blind, 1)
     assert conditions.layout_BSFK.isnan().all()
+
+
+def test_where_two_sides_meet_one_becomes_the_other():
+    """Frame by frame, over the slots that are made twice; the others come as they are, in the order of time."""
+
+    def latent(value):
+        return torch.full((1, 12, 2, 2), float(value))
+
+    made = [
+        (0, latent(7)),
+        (1, latent(0)),
+        (2, latent(0)),
+        (4, latent(9)),
+        (3, latent(5)),
+        (2, latent(1)),
+        (1, latent(1)),
+    ]
+    found = list(_in_time(iter(made), 5, [range(1, 3)]))
+    assert [float(one.mean()) for one in found] == pytest.approx([7, 0.25, 0.75, 5, 9])
+    share_T = torch.cat([one.view(4, 3, 2, 2)[:, 0, 0, 0] for one in found[1:3]])
+    assert share_T.tolist() == pytest.approx([(t + 0.5) / 8 for t in range(8)])
+    torch.testing.assert_close(found[1][:, 0], found[1][:, 2])  # all colours of a frame alike

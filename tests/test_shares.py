@@ -44,3 +44,7 @@ def test_a_share_of_nothing_says_nothing():
 def test_an_impossible_share_is_an_error(hits, n):
     with pytest.raises(ValueError, match="not a share"):
         Share(hits, n)
+
+
+def test_a_share_is_printed_with_its_interval():
+    assert str(Share(1, 2)) == "50.0% (9.5% to 90.5%, n = 2)"

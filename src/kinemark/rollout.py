@@ -12,14 +12,16 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 
 from kinemark.joins import joined
-from kinemark.model.autoencoder import SCALE, encode
-from kinemark.sampling.coarse import experts_of, stream_coarse_first
+from kinemark.model.autoencoder import COLOURS, SCALE, encode
+from kinemark.sampling.coarse import experts_of
 from kinemark.sampling.conditions import Conditions, Use, drawn
 from kinemark.sampling.laid_out import with_layout
+from kinemark.sampling.sides import meetings, stream_sides
 from kinemark.sizes import SPARK_SIZES
+from kinemark.timeline import FRAMES_PER_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,18 +52,19 @@ def roll(
     watch: Watcher | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """The frames of a clip in order, `[1, H, W, 3]` RGB bytes each; those given exactly come out as they were given."""
-    decoded = _decoded(timeline, model, stream_coarse_first(experts, conditions, sampler, watch))
+    decoded = _decoded(timeline, model, stream_sides(experts, conditions, sampler, timeline.num_slots, watch))
     for picture_CHW in joined(decoded, [cap == 0 for cap in timeline.caps]):
         bytes_CHW = (picture_CHW * 255).round().to(torch.uint8)
         yield rearrange(bytes_CHW, "C H W -> 1 H W C").contiguous().numpy()
 
 
-def _decoded(timeline: Timeline, model: Model, slots: Iterable[tuple[tuple[int, ...], Tensor]]) -> Iterator[Tensor]:
+def _decoded(timeline: Timeline, model: Model, slots: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
     """The frames `[T, C, H, W]` of each slot that belong to the clip, in [0, 1]; what is given exactly is pasted in."""
     grid = SPARK_SIZES.grid(timeline.size)
     rows, columns = timeline.crop(grid)
     previous_BCHW: Tensor | None = None
-    for slot, latent_BCHW in enumerate(_in_time(slots, timeline.num_slots)):
+    given = [timeline.slot_cap(slot) == 0 for slot in range(timeline.num_slots)]
+    for slot, latent_BCHW in enumerate(_in_time(slots, timeline.num_slots, meetings(given))):
         video_TCHW = model.autoencoder.decode_slot(latent_BCHW, previous_BCHW)[0][0]
         for position, picture_CHW in timeline.given(slot, grid, sigma_cap=0.0).items():
             video_TCHW[position] = picture_CHW
@@ -107,12 +110,28 @@ def _encode_slot(video_TCHW: Tensor) -> Tensor:
     return encode(torch.cat((lead, video_TCHW))[None])[0, :, -1]
 
 
-def _in_time(blocks: Iterable[tuple[tuple[int, ...], Tensor]], num_slots: int) -> Iterator[Tensor]:
-    """The latents of the slots of the clip, `[B, C, H, W]` each, in the order of time, as soon as they are there."""
+def _in_time(slots: Iterable[tuple[int, Tensor]], num_slots: int, meeting: Sequence[range]) -> Iterator[Tensor]:
+    """The latents of the slots of the clip, `[B, C, H, W]` each, in the order of time, as soon as they are there.
+
+    Those of two sides that meet are faded into each other.
+    """
+    shares = {slot: _shares(slot, where) for where in meeting for slot in where}
+    once: dict[int, Tensor] = {}
     waiting: dict[int, Tensor] = {}
     turn = 0
-    for slots, latent_BCFHW in blocks:
-        waiting |= zip(slots, latent_BCFHW.unbind(dim=2), strict=True)
+    for slot, latent_BCHW in slots:
+        if slot in shares and slot not in once:
+            once[slot] = latent_BCHW
+            continue
+        waiting[slot] = torch.lerp(once.pop(slot), latent_BCHW, shares[slot]) if slot in shares else latent_BCHW
         while turn in waiting and turn < num_slots:
             yield waiting.pop(turn)
             turn += 1
+
+
+def _shares(slot: int, where: range) -> Tensor:
+    """How much of each frame of a slot is that of the later side, for the channels of its latent, `[C, 1, 1]`."""
+    frames = FRAMES_PER_SLOT * len(where)
+    first = FRAMES_PER_SLOT * (slot - where.start)
+    share_T = (torch.arange(first, first + FRAMES_PER_SLOT) + 0.5) / frames
+    return repeat(share_T, "T -> (T C) 1 1", C=COLOURS)

@@ -37,3 +37,8 @@ class Share:
         centre = (self.rate + z * z / (2 * self.n)) / shrink
         reach = z / shrink * math.sqrt(self.rate * (1 - self.rate) / self.n + z * z / (4 * self.n**2))
         return max(0.0, centre - reach), min(1.0, centre + reach)
+
+    def __str__(self) -> str:
+        """The rate with its interval and n, as it is printed."""
+        low, high = self.interval
+        return f"{self.rate:.1%} ({low:.1%} to {high:.1%}, n = {self.n})"

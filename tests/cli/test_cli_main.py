@@ -120,6 +120,12 @@ def test_evaluate_needs_a_model_and_a_number(capsys):
     code, _, err = run(capsys, "evaluate", "spark", "--prompts", "0")
     assert code == 2
     assert "--prompts is 0" in err
+    code, _, err = run(capsys, "evaluate", "spark", "--verbs", "fly")
+    assert code == 2
+    assert "'fly'" in err
+    assert "extend before" in err
+    for contradicting in (["--trials", "3"], ["--verbs", "all", "--prompts", "3"], ["--verbs", "all", "--trials", "0"]):
+        assert run(capsys, "evaluate", "spark", *contradicting)[0] == 2
     code, _, err = run(capsys, "evaluate", "spark", "--record")
     assert code == 2
     assert "give the path of the file" in err

@@ -164,3 +164,16 @@ def test_gradients_reach_every_weight_through_the_chain_of_slots():
 def test_the_shipped_size_stays_small():
     count = sum(parameter.numel() for parameter in Upsampler().parameters())
     assert 150_000 <= count <= 400_000
+
+
+def test_a_kept_first_frame_comes_first_and_carries_its_detail():
+    upsampler, video = tiny_upsampler(), random_video()
+    latent = encode(video)
+    with torch.no_grad():
+        free, kept = upsampler(latent), upsampler(latent, video[:, 0])
+    assert free.shape == kept.shape == video.shape
+    assert torch.equal(kept[:, 0], video[:, 0])
+    assert not torch.equal(free[:, 0], video[:, 0])
+    assert not torch.equal(free[:, 1:5], kept[:, 1:5])
+    again, _ = upsampler.decode_slot(latent[:, :, 1], video[:, 0])
+    torch.testing.assert_close(again, kept[:, 1:5].clamp(0, 1))

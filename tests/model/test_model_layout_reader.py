@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from kinemark.model.layout import LAYOUT
-from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig, _glance, cell_centres
+from kinemark.model.layout_reader import REACH, LayoutReader, LayoutReaderConfig, _glance, cell_centres
 from kinemark.model.scene_code import scene_tokens
 
 SMALL = LayoutReaderConfig(width=8, hidden=8, dilations=(1, 2))
@@ -46,9 +46,9 @@ def test_a_glance_shows_what_is_around_a_place(aspect):
     slot = torch.stack([(across + 0.5) / width, (down + 0.5) / height])[None]
     seen = _glance(slot, torch.tensor([[0.5, 0.6]]), torch.tensor([aspect]))[0]
     assert seen.mean(dim=(1, 2)).tolist() == pytest.approx([0.5, 0.6], abs=0.01)
-    # A square in heights: its sides are half the picture's height.
-    assert (seen[1, -1, 0] - seen[1, 0, 0]).item() == pytest.approx(0.5, abs=0.02)
-    assert (seen[0, 0, -1] - seen[0, 0, 0]).item() == pytest.approx(min(0.5 / aspect, 1 - 1 / width), abs=0.02)
+    # A square in heights, as far as the picture goes.
+    assert (seen[1, -1, 0] - seen[1, 0, 0]).item() == pytest.approx(REACH, abs=0.02)
+    assert (seen[0, 0, -1] - seen[0, 0, 0]).item() == pytest.approx(min(REACH / aspect, 1 - 1 / width), abs=0.02)
 
 
 def test_cells_are_named_row_by_row():

@@ -12,6 +12,7 @@ from kinemark.model.planner import (
     _next_piece,
     from_values,
     lay_out,
+    straight_between,
     to_values,
 )
 from kinemark.model.scene_code import scene_tokens
@@ -110,3 +111,15 @@ def test_the_first_slot_of_a_clip_stands_still(planner):
     if len(there):
         assert (there[:, 0, VELOCITY] == 0).all()
         assert (there[:, 1:, VELOCITY] != 0).any()
+
+
+def test_from_slot_to_slot_the_way_is_straight():
+    """Between given slots a line, beyond them what is nearest, and nothing where nothing is given."""
+    values = torch.full((3, 2, WINDOW, len(LAYOUT) + 1), 99.0)
+    given = torch.zeros(3, WINDOW)
+    given[0, [2, 6]] = given[1, 4] = 1
+    values[0, :, 2], values[0, :, 6], values[1, :, 4] = 1.0, 3.0, 5.0
+    straight = straight_between(values, given)
+    assert straight[0, 0, :8, 0].tolist() == [1.0, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.0]
+    assert (straight[1] == 5).all()
+    assert (straight[2] == 0).all()

@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 
 import pytest
@@ -8,12 +9,14 @@ from kinemark.training.layout_reader import (
     LayoutReaderRecipe,
     draw_slots,
     load_layout_reader,
+    mirrored,
     reader_loss,
     save_layout_reader,
     train_layout_reader,
+    varied,
 )
 from kinemark.training.stream import build_pool
-from kinemark.worlds.spec import PLAIN_MIX
+from kinemark.worlds.spec import ATTRIBUTES, COLUMN, PLAIN_MIX
 
 TINY = LayoutReaderRecipe(steps=3, batch=16, pool=32, pool_steps=2)
 SMALL = LayoutReaderConfig(width=8, hidden=16, dilations=(1,))
@@ -51,6 +54,48 @@ def test_halves_without_subjects_hold_nothing(pool):
     cut, whole = draw(pool, cut=1.0), draw(pool)
     assert cut.layout_NSK[:, 0, 0].isnan().float().mean() > 0.6
     assert whole.layout_NSK[:, 0, 0].isnan().float().mean() < 0.1
+
+
+def test_a_mirror_shows_left_for_right(pool):
+    slots = draw(pool)
+    other = mirrored(slots)
+    assert torch.equal(other.slot_NCHW.flip(-1), slots.slot_NCHW)
+    there = slots.layout_NSK[:, 0].isfinite().all(-1)
+    seen, real = other.layout_NSK[there, 0], slots.layout_NSK[there, 0]
+    torch.testing.assert_close(seen[:, 0], 1 - real[:, 0])
+    torch.testing.assert_close(seen[:, [1, 2, 4]], real[:, [1, 2, 4]])
+    torch.testing.assert_close(seen[:, [3, 5]], -real[:, [3, 5]])
+    direction = COLUMN["direction"]
+    values = ATTRIBUTES[direction].values
+    for one, turned in (("left", "right"), ("right", "left"), ("up", "up")):
+        says = slots.said_NL[:, direction] == values.index(one)
+        assert (other.said_NL[says, direction] == values.index(turned)).all()
+    assert torch.equal(mirrored(other).said_NL, slots.said_NL)
+
+
+def test_a_part_of_a_slot_shows_the_subject_where_its_layout_says(pool):
+    """The colour at the subject's middle is the same in the part as in the whole."""
+    slots = draw(pool, still=True)
+    rng = random.Random(1)
+    for _ in range(8):
+        part = varied(slots, rng)
+        height, width = part.slot_NCHW.shape[-2:]
+        assert torch.allclose(part.aspect_N, torch.tensor(width / height))
+        inside = part.layout_NSK[:, 0].isfinite().all(-1)
+        assert 0.3 < inside.float().mean() <= 1
+        turned = not torch.equal(part.said_NL, slots.said_NL)
+        whole = mirrored(slots) if turned else slots
+        close = 0
+        for clip in inside.nonzero().flatten().tolist():
+            seen, real = (_at(one.slot_NCHW[clip], one.layout_NSK[clip, 0]) for one in (part, whole))
+            close += (seen - real).abs().max() < 0.3
+        assert close > 0.8 * inside.sum()
+
+
+def _at(slot_CHW, layout_K):
+    height, width = slot_CHW.shape[-2:]
+    y, x = (min(int(at * side), side - 1) for at, side in ((layout_K[1], height), (layout_K[0], width)))
+    return slot_CHW[:3, y, x]
 
 
 def test_loss_is_learnt_from(pool):

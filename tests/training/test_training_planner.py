@@ -52,7 +52,7 @@ def test_windows_are_tracks_of_what_the_captions_say(pool):
 
 def test_a_late_window_always_has_given_slots(pool):
     """By then what goes left has turned, so that its prompt alone does not say where it goes."""
-    recipe = replace(TINY, late=1.0, given=0.0, turned=0.0)
+    recipe = replace(TINY, late=1.0, given=0.0, turned=0.0, arriving=0.0)
     late = draw_windows(recipe, pool, 1.0, torch.Generator().manual_seed(2))
     assert late.given_BF[:, 0].all()
     assert not late.given_BF[:, OVERLAP:].any()

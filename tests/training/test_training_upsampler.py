@@ -256,3 +256,12 @@ def test_a_state_that_does_not_fit_is_explained(tmp_path, damage):
         path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(FailureError, match=r"upsampler\.state\.pt.*move it away"):
         train_upsampler(1, tmp_path / "upsampler.safetensors", recipe=TINY)
+
+
+def test_in_some_steps_the_first_frame_is_given():
+    recipe = replace(TINY, kept=0.5)
+    pool = build_pool(recipe, keep, 0, 0)
+    kept = [draw_crops(recipe, pool, 0, step).kept for step in range(60)]
+    assert 15 < sum(kept) < 45
+    assert kept == [draw_crops(recipe, pool, 0, step).kept for step in range(60)]
+    assert not any(draw_crops(replace(recipe, kept=0.0), pool, 0, step).kept for step in range(20))

@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from kinemark.errors import RequestError
 from kinemark.timeline import Capability
 from kinemark.training import verbs
 from kinemark.training.exam import PLAIN, draw_questions
 from kinemark.training.probe import load_probe
-from kinemark.training.verbs import TRIALS, Bench, _seam, measure, told, truth
+from kinemark.training.together import Together
+from kinemark.training.verbs import TRIALS, Bench, _seam, measure, truth
 from tiny_models import tiny_model
 
 
@@ -19,6 +21,12 @@ def bench():
     model = replace(tiny, config=replace(tiny.config, capabilities=frozenset(Capability)))
     sampler = replace(Bench(model, load_probe()).sampler, first_steps=1, steps=1)
     return Bench(model, load_probe(), sampler)
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """The tiny model has no file of which a digest could be made."""
+    monkeypatch.setattr(verbs, "tensors_digest", lambda _: "0" * 64)
 
 
 def test_seams_are_measured_against_the_clips_own_change():
@@ -38,7 +46,7 @@ def test_truth_is_the_scene_in_bytes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", [name for name in TRIALS if name not in ("minute", "prompts")])
+@pytest.mark.parametrize("verb", [name for name in TRIALS if "minute" not in name and name != "prompts"])
 def test_every_trial_gives_its_figures(bench, verb):
     figures = TRIALS[verb](bench, draw_questions(PLAIN, 1)[0])
     assert all(isinstance(value, float) for value in figures.values())
@@ -57,6 +65,7 @@ def test_a_minute_is_read_at_its_times(bench, verb, monkeypatch):
     assert ("changed_2" in figures) == (verb == "prompts")
 
 
+@pytest.mark.usefixtures("named")
 def test_trials_are_not_run_twice(bench, tmp_path, monkeypatch):
     asked = []
 
@@ -65,11 +74,57 @@ def test_trials_are_not_run_twice(bench, tmp_path, monkeypatch):
         return {"seam": 1.0 if len(asked) < 4 else 2.0, "kept": 1.0, "moved": 0.5, "truth_moved": 1.0}
 
     monkeypatch.setattr(verbs, "TRIALS", {"extend": trial})
-    first = measure(bench.model, ["extend"], 3, work=tmp_path, bench=bench, report=lambda _: None)
-    again = measure(bench.model, ["extend"], 5, work=tmp_path, bench=bench, report=lambda _: None)
+    told = []
+    first = measure(bench.model, ["extend"], 3, work=tmp_path, bench=bench, progress=lambda *now: told.append(now))
+    again = measure(bench.model, ["extend"], 5, work=tmp_path, bench=bench)
+    assert told == [(1, 3), (2, 3), (3, 3)]
     assert len(asked) == 5
     assert again["extend"][:3] == first["extend"]
-    lines = told(again)
-    assert lines[0] == "extend (n = 5)"
-    assert any("within 0 to 1.5: 60.0%" in line for line in lines)
-    assert any("motion           0.50 of truth's" in line for line in lines)
+    other = measure(bench.model, ["extend"], 1, work=tmp_path, bench=replace(bench, guidance=1.5))
+    assert len(asked) == 6  # what another sampler has made is not taken for its own
+    assert len(other["extend"]) == 1
+
+
+@pytest.mark.usefixtures("named")
+def test_processes_share_the_trials_out(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(verbs, "TRIALS", {"extend": lambda _bench, question: {"seed": float(question.seed)}})
+    measure(bench.model, ["extend"], 5, work=tmp_path, bench=bench, together=_Alone(1, 2))
+    found = measure(bench.model, ["extend"], 5, work=tmp_path, bench=bench, together=_Alone(0, 2))
+    assert [trial["seed"] for trial in found["extend"]] == [q.seed for q in draw_questions(PLAIN, 5)]
+    with pytest.raises(RequestError, match="--work"):
+        measure(bench.model, ["extend"], 5, bench=bench, together=_Alone(0, 2))
+
+
+class _Alone(Together):
+    """One of several processes, of which the others are not waited for."""
+
+    def wait(self):
+        pass
+
+
+def test_a_minute_is_ablated_in_its_sampler_alone(bench, monkeypatch):
+    seen = {}
+
+    def minute(bench, _question):
+        seen["sampler"] = bench.sampler
+        return {}
+
+    monkeypatch.setattr(verbs, "minute", minute)
+    question = draw_questions(PLAIN, 1)[0]
+    TRIALS["minute without sink"](bench, question)
+    assert seen["sampler"].cache.sinks == seen["sampler"].coarse.memory.sinks == 0
+    assert seen["sampler"].cache.window == bench.sampler.cache.window
+    TRIALS["minute without noise"](bench, question)
+    assert seen["sampler"] == replace(bench.sampler, history_sigma=0.0)
+    TRIALS["minute without cache"](bench, question)
+    assert seen["sampler"].cache.window == seen["sampler"].coarse.memory.window == 1
+
+
+def test_drift_is_a_share_of_what_was_there():
+    grey = torch.full((2, 3, 4, 4), 0.5)
+    red = grey.clone()
+    red[:, 1:] = 0.25
+    drift = verbs._drift(red, grey)
+    assert drift["luminance_drift"] == pytest.approx(0.5)
+    assert drift["saturation_drift"] == pytest.approx(1.0)
+    assert verbs._drift(red, red) == {"luminance_drift": 0.0, "saturation_drift": 0.0}

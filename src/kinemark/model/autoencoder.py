@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 #: Picture pixels along one side of a latent pixel.
 SCALE: Final = 4
-LATENT_CHANNELS: Final = 3 * FRAMES_PER_SLOT
+#: Channels of a latent: its frames, and in each of them its colours.
+COLOURS: Final = 3
+LATENT_CHANNELS: Final = COLOURS * FRAMES_PER_SLOT
 #: Latent pixels along one side of a transformer patch: where imperfect latents have their seams.
 PATCH: Final = 8
 #: Differences between pixels are a tenth of the range of pixels; this brings them to the size of the other inputs.
@@ -155,15 +157,19 @@ class Upsampler(nn.Module):
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
 
-    def forward(self, latent_BCFHW: Tensor) -> Tensor:
+    def forward(self, latent_BCFHW: Tensor, kept_BCHW: Tensor | None = None) -> Tensor:
         """Decode a whole clip with gradients; the result is not clamped, apart from the frames carried over.
+
+        Args:
+            latent_BCFHW: the slots of the clip.
+            kept_BCHW: its first frame, where that is given: it is kept as it is, and detail carries over from it.
 
         Returns:
             `video_BTCHW`, T = 1 + 4 (F - 1), H and W four times the latent's.
         """
-        previous_BCHW: Tensor | None = None
-        outputs = []
-        for slot_BCHW in latent_BCFHW.unbind(dim=2):
+        previous_BCHW = kept_BCHW
+        outputs = [] if kept_BCHW is None else [kept_BCHW[:, None]]
+        for slot_BCHW in latent_BCFHW.unbind(dim=2)[len(outputs) :]:
             output_BTCHW = self._decode_slot(slot_BCHW, previous_BCHW)
             previous_BCHW = output_BTCHW[:, -1].clamp(0, 1)
             outputs.append(output_BTCHW)

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 #: Subjects are looked for at this size, whatever the picture's own: places are in widths and heights.
 SIDE: Final = 40
 #: What is around a place is looked at in so many samples a side, over this share of the picture's height.
-GLANCE: Final = 20
-REACH: Final = 0.5
+GLANCE: Final = 32
+REACH: Final = 0.6
+#: What changes from frame to frame is little beside the picture itself.
+_MOTION_SCALE: Final = 4.0
 #: Slots that are read at once.
 CHUNK: Final = 32
 
@@ -42,7 +44,7 @@ class LayoutReaderConfig:
     """Sizes of the reader."""
 
     width: int = 32
-    hidden: int = 96
+    hidden: int = 128
     dilations: tuple[int, ...] = (1, 2, 4, 1)
 
     @classmethod
@@ -86,18 +88,19 @@ class LayoutReader(nn.Module):
         self.config = config
         width, hidden = config.width, config.hidden
         self.asked = nn.Sequential(nn.Linear(TEXT_LEN * TEXT_DIM + 1, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
-        self.stem = nn.Conv2d(3 * FRAMES_PER_SLOT, width, 4, stride=2, padding=1)
+        self.stem = _halving(3 * FRAMES_PER_SLOT, width)
         self.layers = nn.ModuleList(_Layer(width, hidden, dilation) for dilation in config.dilations)
         self.heat = nn.Conv2d(width, SUBJECTS, 3, padding=1)
         self.sure = nn.Linear(2 * SUBJECTS + width + hidden, SUBJECTS)
-        self.close = nn.Sequential(
-            nn.Conv2d(3 * FRAMES_PER_SLOT, 2 * width, 4, stride=2, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(2 * width, 2 * width, 4, stride=2, padding=1),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Linear(2 * width * (GLANCE // 4) ** 2, hidden),
+        self.close = nn.ModuleList(
+            (
+                _halving(3 * FRAMES_PER_SLOT, 2 * width),
+                _Layer(2 * width, hidden, 1),
+                _halving(2 * width, 2 * width),
+                _Layer(2 * width, hidden, 1),
+            )
         )
+        self.seen = nn.Linear(2 * width * (GLANCE // 4) ** 2, hidden)
         self.values = nn.Sequential(
             nn.SiLU(), nn.Linear(2 * hidden + 2, hidden), nn.SiLU(), nn.Linear(hidden, len(LAYOUT))
         )
@@ -112,6 +115,7 @@ class LayoutReader(nn.Module):
             place_NSX: where to look closely, in widths and heights; where the map says, if None.
         """
         asked_ND = self.asked(torch.cat([text_NLD.flatten(1), aspect_N[:, None].log()], dim=1))
+        slot_NCHW = _with_motion(slot_NCHW)
         x_NCHW = self.stem(functional.adaptive_avg_pool2d(slot_NCHW, SIDE))
         for layer in self.layers:
             x_NCHW = layer(x_NCHW, asked_ND)
@@ -122,12 +126,22 @@ class LayoutReader(nn.Module):
         sure_NS = self.sure(torch.cat([peak, x_NCHW.mean(dim=(2, 3)), asked_ND], dim=1))
         seen_NSX = (weight_NSM @ cell_centres(x_NCHW)).detach()
         looked_NSX = seen_NSX if place_NSX is None else place_NSX
-        near_NSD = torch.stack([self.close(_glance(slot_NCHW, looked_NSX[:, s], aspect_N)) for s in range(SUBJECTS)], 1)
         each_NSD = asked_ND[:, None].expand(-1, SUBJECTS, -1)
+        near_NSD = torch.stack(
+            [self._near(_glance(slot_NCHW, looked_NSX[:, s], aspect_N), asked_ND) for s in range(SUBJECTS)], dim=1
+        )
         values_NSV = self.values(torch.cat([near_NSD, each_NSD, looked_NSX - 0.5], dim=-1))
         # The place is where it was looked, and how far beside that the subject is.
         moved_NSX = (looked_NSX - 0.5) / 0.3 + values_NSV[..., :2]
         return Found(heat_NSM, torch.cat([moved_NSX, values_NSV[..., 2:], sure_NS[..., None]], dim=-1))
+
+    def _near(self, seen_NCGG: Tensor, asked_ND: Tensor) -> Tensor:
+        """What is made of a close look, `[N, D]`."""
+        x_NCGG = seen_NCGG
+        for layer in self.close:
+            x_NCGG = layer(x_NCGG, asked_ND) if isinstance(layer, _Layer) else layer(x_NCGG)
+        near_ND: Tensor = self.seen(functional.silu(x_NCGG).flatten(1))
+        return near_ND
 
     @torch.no_grad()
     def read(self, latent_BCFHW: Tensor, text_BFLD: Tensor, still_F: Tensor) -> Tensor:
@@ -153,6 +167,18 @@ class LayoutReader(nn.Module):
             return empty_layout(batch, slots)
         layout_BSFK = from_values(rearrange(torch.cat(found), "(B F) S V -> B S F V", B=batch))
         return stilled(layout_BSFK, still_F)
+
+
+def _halving(channels: int, width: int) -> nn.Conv2d:
+    """A convolution that halves both sides."""
+    return nn.Conv2d(channels, width, 4, stride=2, padding=1)
+
+
+def _with_motion(slot_NCHW: Tensor) -> Tensor:
+    """The last of a slot's frames, which its layout holds for, and what changed from frame to frame before it."""
+    frame_NTCHW = rearrange(slot_NCHW, "N (t C) H W -> N t C H W", t=FRAMES_PER_SLOT)
+    change_NTCHW = _MOTION_SCALE * frame_NTCHW.diff(dim=1)
+    return rearrange(torch.cat([change_NTCHW, frame_NTCHW[:, -1:]], dim=1), "N t C H W -> N (t C) H W")
 
 
 def _glance(slot_NCHW: Tensor, place_NX: Tensor, aspect_N: Tensor) -> Tensor:

@@ -80,6 +80,26 @@ class Conditions:
             layout_BSFK=None if self.layout_BSFK is None else self.layout_BSFK.to(device),
         )
 
+    def part(self, slots: Sequence[int]) -> Conditions:
+        """Only some slots, in this order; their numbers are then their places in it."""
+        chosen = list(slots)
+        batch, channels, _, height, width = self.shape
+
+        def renumbered(latents: Latents) -> Latents:
+            return lambda asked: latents([chosen[place] for place in asked])
+
+        return replace(
+            self,
+            shape=(batch, channels, len(chosen), height, width),
+            text_BFLD=self.text_BFLD[:, chosen],
+            time_F=self.time_F[chosen],
+            cap_F=self.cap_F[chosen],
+            known=renumbered(self.known),
+            noise=renumbered(self.noise),
+            history_noise=renumbered(self.history_noise),
+            layout_BSFK=None if self.layout_BSFK is None else self.layout_BSFK[:, :, chosen],
+        )
+
     def told(self, layout_BSFK: Tensor) -> Conditions:
         """The same with a layout."""
         return replace(self, layout_BSFK=layout_BSFK)

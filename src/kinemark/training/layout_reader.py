@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import deque
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
 from kinemark.training.optim import warmed_cosine
 from kinemark.training.stream import as_layout, build_pool
 from kinemark.worlds.render import render
-from kinemark.worlds.spec import COLUMN, SceneBatch
+from kinemark.worlds.spec import ATTRIBUTES, COLUMN, SceneBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +40,12 @@ if TYPE_CHECKING:
 
 #: Sizes (height, width) at which slots are rendered, before they are brought to the reader's.
 SIZES: Final = ((64, 64), (64, 64), (40, 64), (64, 40), (36, 64))
+#: The smallest part of a side that is shown of a slot that is seen again.
+_LEAST_SHOWN: Final = 0.65
 #: A subject less of which is visible than this share of the picture is not there.
 _LEAST_SEEN: Final = 0.002
+#: How far off the map is, in widths and heights: mostly near, in some share far.
+_NEAR, _FAR, _FAR_SHARE = 0.02, 0.07, 0.3
 _MINUTE: Final = 60 * SPARK_FPS
 
 
@@ -50,6 +55,8 @@ class LayoutReaderRecipe:
 
     Attributes:
         steps: updates; `batch` slots in each.
+        reuse: how often a rendered batch is shown, each time another part of it, and now and then mirrored; it comes
+            again among the last `kept` of them.
         learning_rate: AdamW's, after `warmup` steps, falling to zero by a cosine.
         stills: share of batches of single frames.
         cut: share of slots of which only a half without subjects is shown: there may be nothing to find.
@@ -57,8 +64,10 @@ class LayoutReaderRecipe:
         pool: scenes that slots are drawn from; `pool_steps`: steps until new ones are.
     """
 
-    steps: int = 1500
+    steps: int = 4000
     batch: int = 64
+    reuse: int = 5
+    kept: int = 100
     learning_rate: float = 2e-3
     warmup: int = 100
     stills: float = 0.4
@@ -72,16 +81,21 @@ class LayoutReaderRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What the reader learns from: slots, their layout, scene tokens and aspect.
+    """What the reader learns from: slots, their layout, what their prompts say (`scene_code.value_codes`) and aspect.
 
     `ordered_N`: whether there is one subject, or the prompt says which is the first.
     """
 
     slot_NCHW: Tensor
     layout_NSK: Tensor
-    text_NLD: Tensor
+    said_NL: Tensor
     aspect_N: Tensor
     ordered_N: Tensor
+
+    @property
+    def text_NLD(self) -> Tensor:  # noqa: N802  the suffix says the shape
+        """Scene tokens of what is said."""
+        return scene_code()[torch.arange(self.said_NL.shape[1]), self.said_NL]
 
     def chosen(self, which_N: Tensor) -> Slots:
         """Only these."""
@@ -98,12 +112,15 @@ def train_layout_reader(
     optimiser = torch.optim.AdamW(reader.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = warmed_cosine(optimiser, recipe.steps, recipe.warmup)
     rng, losses = random.Random(recipe.seed), []
-    pool = None
+    pool, kept = None, deque[Slots](maxlen=recipe.kept)
     for step in range(recipe.steps):
         if pool is None or step % recipe.pool_steps == 0:
             pool = build_pool(recipe.pool, recipe.seed * 1_000_003 + step, torch.device("cpu"))
-        slots = draw_slots(recipe, pool, rng.choice(SIZES), generator, still=rng.random() < recipe.stills)
-        loss = reader_loss(reader, slots, generator)
+        if step % recipe.reuse == 0:
+            still = rng.random() < recipe.stills
+            kept.append(draw_slots(recipe, pool, rng.choice(SIZES), generator, still=still))
+        slots = rng.choice(kept) if step % recipe.reuse else kept[-1]
+        loss = reader_loss(reader, varied(slots, rng), generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
@@ -144,7 +161,7 @@ def draw_slots(
     return Slots(
         slot_NCHW=slot_NCHW,
         layout_NSK=layout_NSK,
-        text_NLD=scene_code()[torch.arange(said_NL.shape[1]), said_NL],
+        said_NL=said_NL,
         aspect_N=torch.full((count,), size[1] / size[0]),
         ordered_N=ordered_N,
     )
@@ -170,6 +187,58 @@ def _cut(video_NTCHW: Tensor, mask_NHW: Tensor, cut_N: Tensor) -> tuple[Tensor, 
     return shown, empty_N
 
 
+def varied(slots: Slots, rng: random.Random) -> Slots:
+    """The same slots, of which a part is shown, and half of the time as in a mirror."""
+    height, width = slots.slot_NCHW.shape[-2:]
+    share_Y, share_X = (rng.uniform(_LEAST_SHOWN, 1) for _ in range(2))
+    top, left = (rng.uniform(0, 1 - share) for share in (share_Y, share_X))
+    rows, columns = (
+        slice(round(begin * side), max(round(begin * side) + 1, round((begin + share) * side)))
+        for begin, share, side in ((top, share_Y, height), (left, share_X, width))
+    )
+    part_NCHW = slots.slot_NCHW[:, :, rows, columns]
+    shown_height, shown_width = part_NCHW.shape[-2:]
+    x, y, size, vx, vy, facing = slots.layout_NSK.unbind(-1)
+    scale_x, scale_y = width / shown_width, height / shown_height
+    x, y = (x - columns.start / width) * scale_x, (y - rows.start / height) * scale_y
+    seen = (x > 0) & (x < 1) & (y > 0) & (y < 1)
+    layout_NSK = torch.stack([x, y, size * scale_y, vx * scale_x, vy * scale_y, facing], dim=-1)
+    layout_NSK = torch.where(seen[..., None], layout_NSK, torch.nan)
+    shown = replace(
+        slots,
+        slot_NCHW=part_NCHW,
+        layout_NSK=layout_NSK,
+        aspect_N=slots.aspect_N * (shown_width / width) / (shown_height / height),
+    )
+    return mirrored(shown) if rng.random() < 0.5 else shown
+
+
+def mirrored(slots: Slots) -> Slots:
+    """The same slots as in a mirror; what is said to be left is right there."""
+    middle, sign = (
+        slots.layout_NSK.new_tensor([values.get(name, usual) for name in LAYOUT])
+        for values, usual in (({"x": 1.0}, 0.0), ({"x": -1.0, "vx": -1.0, "facing": -1.0}, 1.0))
+    )
+    said_NL = slots.said_NL.clone()
+    for name in ("direction", "second_direction", "camera"):
+        column = COLUMN[name]
+        values = ATTRIBUTES[column].values
+        for one, other in (("left", "right"), ("pan left", "pan right")):
+            if one in values:
+                first, second = values.index(one), values.index(other)
+                said_NL[:, column] = torch.where(
+                    slots.said_NL[:, column] == first,
+                    second,
+                    torch.where(slots.said_NL[:, column] == second, first, said_NL[:, column]),
+                )
+    return replace(
+        slots,
+        slot_NCHW=slots.slot_NCHW.flip(-1),
+        layout_NSK=middle + sign * slots.layout_NSK,
+        said_NL=said_NL,
+    )
+
+
 def _tells_apart(said_NL: Tensor, codes_NA: Tensor) -> Tensor:
     """Whether there is one subject, or the prompt names both, so that they have an order."""
     first, second = (said_NL[:, COLUMN[name]] == codes_NA[:, COLUMN[name]] for name in ("subject", "second_subject"))
@@ -179,7 +248,7 @@ def _tells_apart(said_NL: Tensor, codes_NA: Tensor) -> Tensor:
 def reader_loss(reader: LayoutReader, slots: Slots, generator: Generator) -> Tensor:
     """Errors of the map, of the values and of presence; where the prompt gives no order, in the better of both.
 
-    What is looked at closely is near the truth, as far off as the map is.
+    What is looked at closely is near the truth, as far off as the map is: mostly little.
     """
     error_N = _errors(reader, slots, generator)
     open_N = ~slots.ordered_N
@@ -192,7 +261,8 @@ def reader_loss(reader: LayoutReader, slots: Slots, generator: Generator) -> Ten
 def _errors(reader: LayoutReader, slots: Slots, generator: Generator) -> Tensor:
     layout_NSK = slots.layout_NSK
     place_NSX = layout_NSK[..., :2].nan_to_num(0.5).clamp(0, 1)
-    off_NSX = 0.02 * torch.randn(place_NSX.shape, generator=generator)
+    far_NS1 = torch.rand(*place_NSX.shape[:2], 1, generator=generator) < _FAR_SHARE
+    off_NSX = torch.where(far_NS1, _FAR, _NEAR) * torch.randn(place_NSX.shape, generator=generator)
     found = reader(slots.slot_NCHW, slots.text_NLD, slots.aspect_N, place_NSX + off_NSX)
     truth_NSV = to_values(layout_NSK)
     there_NS = truth_NSV[..., -1] > 0

@@ -50,7 +50,7 @@ class PlannerRecipe:
             prompt may have turned by then. The others begin a clip.
         given: share of those with given slots.
         turned: share of windows whose first slots followed another prompt: they come from elsewhere.
-        arriving: share of windows with given slots in which some at the end, or a few anywhere, are given.
+        arriving: share of the others with given slots in which some later ones are given, as well or alone.
         still: share of them in which the given slots are pictures, which show no velocity.
         jitter: how far off the places and sizes of given slots are, in units of `to_values`: they are read from
             pictures (`model.layout_reader`), which show velocities badly (`velocity_jitter`) and now and then look the
@@ -58,14 +58,14 @@ class PlannerRecipe:
         pool: scenes that windows are drawn from.
     """
 
-    steps: int = 4000
+    steps: int = 6000
     batch: int = 512
     learning_rate: float = 2e-3
     warmup: int = 100
-    late: float = 0.3
+    late: float = 0.4
     given: float = 0.4
     turned: float = 0.15
-    arriving: float = 0.4
+    arriving: float = 0.6
     still: float = 0.3
     jitter: float = 0.05
     velocity_jitter: float = 0.5
@@ -151,7 +151,7 @@ def draw_windows(recipe: PlannerRecipe, pool: Pool, aspect: float, generator: Ge
         layout_BSFK,
     )
     shown_BSFV = _misread(recipe, to_values(seen_BSFK), generator)
-    given_BF = _given(before_B, chance(recipe.arriving) & ~late_B & ~fresh_B, generator) & continued_B[:, None]
+    given_BF = _given(before_B, chance(recipe.arriving) & ~fresh_B, generator) & continued_B[:, None]
     return Windows(
         values_BSFV=values_BSFV,
         shown_BSFV=shown_BSFV,
@@ -183,7 +183,7 @@ def _given(before_B: Tensor, arriving_B: Tensor, generator: Generator) -> Tensor
     length_B1 = torch.randint(1, OVERLAP + 1, (batch, 1), generator=generator)
     later_B1 = before_B[:, None] + ahead_B1
     later_BF = (slot_F >= later_B1.clamp(max=WINDOW - 1)) & (slot_F < later_B1 + length_B1)
-    only_B1 = torch.rand(batch, 1, generator=generator) < 0.4
+    only_B1 = torch.rand(batch, 1, generator=generator) < 0.5
     return torch.where(arriving_B[:, None], later_BF | (prefix_BF & ~only_B1), prefix_BF)
 
 

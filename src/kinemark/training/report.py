@@ -91,17 +91,17 @@ def _shares_section(report: Report) -> str:
     apart = [(_words(name), _share(share)) for name, share in report.apart.items()]
     return (
         "## Adherence\n\n![shares](shares.svg)\n\n"
-        + _table(header, rows)
+        + table(header, rows)
         + "\n\nHeld-out compositions are pairs of subject and colour, or subject and setting, that no training clip "
         "shows. With the prompts shuffled, each clip is held against another clip's prompt: that has to fall to "
         "chance. Rendered truth is what the same probe reads in the scenes as they should look."
-        + (f"\n\nReported apart:\n\n{_table(('', 'share'), apart)}" if apart else "")
+        + (f"\n\nReported apart:\n\n{table(('', 'share'), apart)}" if apart else "")
     )
 
 
 def _figures_section(report: Report) -> str:
     rows = [(_words(name), f"{ratio:.2f}", _MEANINGS[name]) for name, ratio in report.ratios.items()]
-    text = "## Motion and picture\n\n" + _table(("ratio to rendered truth", "", "meaning"), rows)
+    text = "## Motion and picture\n\n" + table(("ratio to rendered truth", "", "meaning"), rows)
     if report.decoded:
         latent, decoded = report.decoded["latent"], report.decoded["decoded"]
         text += (
@@ -122,16 +122,14 @@ def _limits_section(report: Report) -> str:
     return text + (f" Not reported, with the probe's own share: {listed}." if listed else "")
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _share(share: Share | None) -> str:
-    if share is None:
-        return ""
-    low, high = share.interval
-    return f"{share.rate:.1%} ({low:.1%} to {high:.1%}, n = {share.n})"
+    return "" if share is None else str(share)
 
 
 def _words(name: str) -> str:

@@ -58,6 +58,8 @@ class UpsamplerRecipe:
     crop: int = 24
     #: Share of the crops that come from degraded latents.
     degraded: float = 0.6
+    #: Share of the steps in which the first frame is given: what is made after a photo takes its detail from it.
+    kept: float = 0.5
     lr: float = 3e-3
     ema: float = 0.99
     #: Weights of the loss: pixels, edges (spatial differences), and temporal differences over the whole crop.
@@ -80,10 +82,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """Latents and the pixels that they should become."""
+    """Latents, the pixels that they should become, and whether the first frame of these is given."""
 
     latent_BCFHW: Tensor
     video_BTCHW: Tensor
+    kept: bool
 
 
 def build_pool(recipe: UpsamplerRecipe, degrade: Degrade, seed: int, number: int) -> Pool:
@@ -116,7 +119,7 @@ def draw_crops(recipe: UpsamplerRecipe, pool: Pool, seed: int, step: int) -> Cro
         latents.append(source_BCFHW[clip, :, :, rows, columns])
         rows, columns = (slice(SCALE * part.start, SCALE * part.stop) for part in (rows, columns))
         videos.append(pool.video_BTCHW[clip, :, :, rows, columns])
-    return Crops(torch.stack(latents), torch.stack(videos))
+    return Crops(torch.stack(latents), torch.stack(videos), kept=rng.random() < recipe.kept)
 
 
 def endless_latents(recipe: UpsamplerRecipe, degrade: Degrade, seed: int = 1) -> Iterator[Tensor]:
@@ -208,7 +211,9 @@ class UpsamplerRun:
             self._pool = number, build_pool(self.recipe, degrade, progress.seed, number)
             progress.clips = (number + 1) * self.recipe.clips
         crops = draw_crops(self.recipe, self._pool[1], progress.seed, progress.step)
-        terms = reconstruction_loss(self.recipe, self.upsampler(crops.latent_BCFHW), crops.video_BTCHW)
+        kept_BCHW = crops.video_BTCHW[:, 0] if crops.kept else None
+        output_BTCHW = self.upsampler(crops.latent_BCFHW, kept_BCHW)
+        terms = reconstruction_loss(self.recipe, output_BTCHW, crops.video_BTCHW)
         self.optimiser.zero_grad()
         terms["loss"].backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.upsampler.parameters(), 1.0)

@@ -12,17 +12,19 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, replace
-from statistics import median
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn.functional import avg_pool2d, mse_loss
 
+from kinemark.errors import RequestError
 from kinemark.model.autoencoder import encode
+from kinemark.model.checkpoints import tensors_digest
 from kinemark.rollout import conditions_of, guided_experts, roll
 from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.streaming import SamplerConfig
-from kinemark.shares import Share
 from kinemark.timeline import SPARK_FPS, STRENGTHS, PromptSpan, Timeline, video_from_frames
 from kinemark.training.changes import changed
 from kinemark.training.exam import PLAIN, SIX, draw_questions
@@ -35,10 +37,10 @@ from kinemark.worlds.spec import batch_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
+    from kinemark.model.cache import CachePolicy
     from kinemark.model.load import Model
     from kinemark.training.exam import Question
     from kinemark.training.probe import Probe
@@ -49,9 +51,6 @@ if TYPE_CHECKING:
 SIZE: Final = 256
 #: Frames of the clips that are made or read whole: four seconds, as in `evaluate`.
 FRAMES: Final = 33
-#: A join may be no more visible than this many times the clip's median change.
-SEAM: Final = 1.5
-
 MINUTE: Final = 60 * SPARK_FPS
 #: What has to stay as it is for a minute.
 _LASTING: Final = ("setting", "subject", "colour")
@@ -67,6 +66,13 @@ class Bench:
     probe: Probe
     sampler: SamplerConfig = SamplerConfig()  # noqa: RUF009  a frozen value
     guidance: float = GUIDANCE
+
+    @property
+    def digest(self) -> str:
+        """Names the weights and the steps that trials are made with."""
+        return (
+            f"{tensors_digest(self.model.path)[:16]}-{self.sampler.first_steps}-{self.sampler.steps}-{self.guidance:g}"
+        )
 
     def make(self, timeline: Timeline, seed: int) -> Tensor:
         """The clip, `[T, C, H, W]` in [0, 1], in the bytes that would be released."""
@@ -162,10 +168,31 @@ def minute(bench: Bench, question: Question) -> Figures:
         read = bench.read(made[max(0, end - FRAMES) : end])
         figures[f"right_{second}"] = float(all(read[name] == question.said[name] for name in _LASTING))
         figures |= {f"{name}_{second}": float(read[name] == question.said[name]) for name in _LASTING}
-    early, late = made[: 2 * SPARK_FPS], made[-5 * SPARK_FPS :]
-    figures["luminance_drift"] = float((late.mean() - early.mean()).abs() / early.mean())
-    figures["saturation_drift"] = float((_saturation(late) - _saturation(early)).abs() / _saturation(early))
+    early, late = range(2 * SPARK_FPS), range(MINUTE - 5 * SPARK_FPS, MINUTE)
+    drift = _drift(made[early.start : early.stop], made[late.start : late.stop])
+    real = _drift(truth(question.scene, early), truth(question.scene, late))
+    figures |= drift | {f"truth_{name}": value for name, value in real.items()}
     return figures | _motion(made[-FRAMES:], truth(question.scene, range(MINUTE - FRAMES, MINUTE)))
+
+
+def _drift(early_TCHW: Tensor, late_TCHW: Tensor) -> Figures:
+    """How far mean luminance and saturation have come, as shares of what they were."""
+    pairs = {
+        "luminance_drift": (early_TCHW.mean(), late_TCHW.mean()),
+        "saturation_drift": (_saturation(early_TCHW), _saturation(late_TCHW)),
+    }
+    return {name: float((later - before).abs() / before) for name, (before, later) in pairs.items()}
+
+
+def ablated(change: Callable[[SamplerConfig], SamplerConfig]) -> Callable[[Bench, Question], Figures]:
+    """The trial of a minute with another sampler: what a remedy is for shows when it is left out."""
+    return lambda bench, question: minute(replace(bench, sampler=change(bench.sampler)), question)
+
+
+def _remembering(sampler: SamplerConfig, change: Callable[[CachePolicy], CachePolicy]) -> SamplerConfig:
+    """The sampler with another policy of its caches, in both passes."""
+    coarse = replace(sampler.coarse, memory=change(sampler.coarse.memory))
+    return replace(sampler, cache=change(sampler.cache), coarse=coarse)
 
 
 def prompts(bench: Bench, question: Question) -> Figures:
@@ -215,6 +242,11 @@ TRIALS: Final[Mapping[str, Callable[[Bench, Question], Figures]]] = {
     "remix": remix,
     "minute": minute,
     "prompts": prompts,
+    "minute without sink": ablated(lambda sampler: _remembering(sampler, lambda memory: replace(memory, sinks=0))),
+    "minute without noise": ablated(lambda sampler: replace(sampler, history_sigma=0.0)),
+    "minute without cache": ablated(
+        lambda sampler: _remembering(sampler, lambda memory: replace(memory, window=1, sinks=0))
+    ),
 }
 
 
@@ -253,85 +285,64 @@ def measure(
     verbs: Sequence[str],
     n: int,
     *,
-    work: Path,
+    work: Path | None = None,
     bench: Bench | None = None,
-    report: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] | None = None,
     together: Together = ALONE,
 ) -> dict[str, list[Figures]]:
-    """Run `n` trials of each verb; finished ones are kept in `work`, line by line, and not run again.
+    """Run `n` trials of each verb.
 
     Args:
         model: what is measured.
         verbs: of `TRIALS`.
         n: trials of each.
-        work: a folder for this model's trials.
-        bench: what they are made with; the usual one by default.
-        report: told after every tenth trial.
+        work: a folder that keeps finished trials, so that an interrupted measurement goes on where it was; it is of
+            use to one version of the program.
+        bench: what trials are made with; the usual one by default.
+        progress: told (trials done, all trials), of this process.
         together: processes that share the trials out among them, in the same `work`.
+
+    Raises:
+        RequestError: several processes have no folder in common.
     """
+    if work is None:
+        if together.count > 1:
+            raise RequestError("processes that evaluate together need a common folder for their trials: --work FOLDER")
+        with TemporaryDirectory() as made:
+            return measure(model, verbs, n, work=Path(made), bench=bench, progress=progress)
     bench = bench or Bench(model, load_probe())
+    folder = work / bench.digest
+    folder.mkdir(parents=True, exist_ok=True)
     questions = draw_questions(PLAIN, n)
-    work.mkdir(parents=True, exist_ok=True)
-    for verb in verbs:
-        own = work / f"{verb.replace(' ', '_')}-{together.rank}-{together.count}.jsonl"
-        done = _done(work, verb)
-        for number in range(together.rank, n, together.count):
-            if number in done:
-                continue
-            figures = TRIALS[verb](bench, questions[number])
-            with own.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"number": number, **figures}) + "\n")
-            if number % 10 == together.rank:
-                report(f"{verb} {number + 1} of {n}")
+    own = [(verb, number) for verb in verbs for number in range(together.rank, n, together.count)]
+    done = {verb: _done(folder, verb) for verb in verbs}
+    for count, (verb, number) in enumerate(own, 1):
+        if number not in done[verb]:
+            _keep(
+                folder / f"{_stem(verb)}-{together.rank}-{together.count}.jsonl",
+                number,
+                TRIALS[verb](bench, questions[number]),
+            )
+        if progress:
+            progress(count, len(own))
     together.wait()
-    found = {verb: _done(work, verb) for verb in verbs}
-    return {verb: [figures for number, figures in sorted(done.items()) if number < n] for verb, done in found.items()}
+    found = {verb: _done(folder, verb) for verb in verbs}
+    return {verb: [trial for number, trial in sorted(trials.items()) if number < n] for verb, trials in found.items()}
 
 
-def _done(work: Path, verb: str) -> dict[int, Figures]:
+def _stem(verb: str) -> str:
+    return verb.replace(" ", "_")
+
+
+def _keep(path: Path, number: int, figures: Figures) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"number": number, **figures}) + "\n")
+
+
+def _done(folder: Path, verb: str) -> dict[int, Figures]:
     done = {}
-    for path in work.glob(f"{verb.replace(' ', '_')}-[0-9]*.jsonl"):
+    for path in folder.glob(f"{_stem(verb)}-[0-9]*.jsonl"):
         for line in path.read_text("utf-8").splitlines():
             figures = json.loads(line)
             done[int(figures.pop("number"))] = figures
     return done
-
-
-def told(trials: Mapping[str, list[Figures]]) -> list[str]:
-    """Lines that tell the figures: shares with their intervals, of ratios the median and the share within bounds."""
-    lines = []
-    for verb, figures in trials.items():
-        lines.append(f"{verb} (n = {len(figures)})")
-        for name in dict.fromkeys(name for one in figures for name in one):
-            values = [one[name] for one in figures if name in one]
-            lines.append(f"  {name:<16} {_line(name, values)}")
-        moved, real = (sum(one.get(name, 0.0) for one in figures) for name in ("moved", "truth_moved"))
-        if real:
-            lines.append(f"  motion           {moved / real:.2f} of truth's")
-    return lines
-
-
-#: Ratios, and between what they have to lie.
-_BOUNDS: Final = {
-    "seam": (0.0, SEAM),
-    "around": (0.0, SEAM),
-    "sharpness": (0.8, 99.0),
-    "decoded_psnr": (30.0, 99.0),
-    "luminance_drift": (0.0, 0.08),
-    "saturation_drift": (0.0, 0.08),
-}
-
-
-def _line(name: str, values: Sequence[float]) -> str:
-    if name in _BOUNDS:
-        low, high = _BOUNDS[name]
-        share = Share(sum(low <= value <= high for value in values), len(values))
-        return f"median {median(values):.2f}; within {low:g} to {high:g}: {_share(share)}"
-    if set(values) <= {0.0, 1.0}:
-        return _share(Share(int(sum(values)), len(values)))
-    return f"mean {sum(values) / len(values):.3f}"
-
-
-def _share(share: Share) -> str:
-    low, high = share.interval
-    return f"{share.rate:.1%} ({low:.1%} to {high:.1%}, n = {share.n})"
