@@ -6,7 +6,7 @@ import torch
 from kinemark.model.cache import KVCache
 from kinemark.model.configs import tiny
 from kinemark.model.transformer import Transformer
-from kinemark.sampling.flow import denoiser_of
+from kinemark.sampling.flow import clean_from_velocity, denoiser_of, per_slot
 from kinemark.sampling.guidance import Guided
 
 
@@ -48,6 +48,23 @@ def test_outside_the_interval_a_slot_is_not_guided(denoiser, arguments):
     plain, full = denoiser(*arguments), Guided(denoiser, EMPTY_LD, 3.0)(*arguments)
     assert torch.allclose(guided[:, :, [0, 2]], plain[:, :, [0, 2]], atol=1e-4)
     assert torch.allclose(guided[:, :, 1], full[:, :, 1], atol=1e-4)
+
+
+@torch.no_grad()
+def test_what_points_along_the_prediction_can_be_left_out(denoiser, arguments):
+    """What is left is across it, slot by slot; between the two guidances lies a straight line."""
+    x_BCFHW, sigma_BF, _ = arguments
+    plain = denoiser(*arguments)
+    full, half, across = (Guided(denoiser, EMPTY_LD, 3.0, along=along)(*arguments) for along in (1.0, 0.5, 0.0))
+    assert torch.allclose(half, (full + across) / 2, atol=1e-4)
+    clean = clean_from_velocity(x_BCFHW, plain, per_slot(sigma_BF))
+    for added, is_across in ((across - plain, True), (full - plain, False)):
+        cosine = torch.nn.functional.cosine_similarity(
+            added.transpose(1, 2).flatten(2), clean.transpose(1, 2).flatten(2), dim=2
+        )
+        assert bool((cosine.abs() < 1e-3).all()) == is_across
+    silent = Guided(lambda x, *_, **__: torch.zeros_like(x), EMPTY_LD, 3.0, along=0.0)
+    assert (silent(torch.zeros(1, 4, 1, 4, 4), torch.ones(1, 1), torch.zeros(1, 6, 8)) == 0).all()
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch reader 
 from einops import rearrange
 
 from kinemark.sampling.flow import denoiser_of
-from kinemark.sampling.guidance import guided
+from kinemark.sampling.guidance import ALONG, guided
 from kinemark.sampling.streaming import gather, plan, stream
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def experts_of(transformer: Transformer, scene: Transformer | None, empty_LD: Te
     """The experts of a model; whoever decides what is where is guided (`guidance.guided`), and detail follows it."""
     if scene is None:
         return Experts(guided(transformer, empty_LD, guidance))
-    return Experts(denoiser_of(transformer), guided(scene, empty_LD, guidance))
+    return Experts(denoiser_of(transformer), guided(scene, empty_LD, guidance, along=ALONG))
 
 
 @torch.no_grad()

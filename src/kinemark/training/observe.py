@@ -15,7 +15,7 @@ from kinemark.model.layout import stilled
 from kinemark.model.scene_code import scene_tokens
 from kinemark.sampling.coarse import coarsened, refining
 from kinemark.sampling.conditions import Conditions
-from kinemark.sampling.guidance import GUIDANCE, guided
+from kinemark.sampling.guidance import ALONG, GUIDANCE, guided
 from kinemark.sampling.streaming import SamplerConfig, sample_streaming
 from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
 from kinemark.training.loop import LOG_FILE, SIGMA_EDGES
@@ -100,7 +100,7 @@ class SheetObserver:
         bare = Conditions.from_text(text_BLD, range(len(SHEET_SCENES)), shape)
         told = replace(bare, layout_BSFK=true_layout(SHEET_SCENES, self.slots))
         conditions, sampler = self.request(told, self.sampler.fitted(network.config))
-        denoiser = guided(network, scene_tokens([{}])[0], self.guidance)
+        denoiser = guided(network, scene_tokens([{}])[0], self.guidance, along=ALONG)
         video_BTCHW = unpack(sample_streaming(denoiser, conditions, sampler))
         minutes = round(trainee.progress.seconds / 60)
         sheet = contact_sheet(video_BTCHW, frames=range(0, 4 * self.slots - 3, 4), columns=2)

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import torch
-from torch.nn.functional import avg_pool2d, mse_loss
+from torch.nn.functional import avg_pool2d, interpolate, mse_loss
 
 from kinemark.errors import RequestError
 from kinemark.model.autoencoder import encode
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 SIZE: Final = 256
 #: Frames of the clips that are made or read whole: four seconds, as in `evaluate`.
 FRAMES: Final = 33
+#: Other sizes (height, width): the smallest and the largest, wide and tall, odd ones.
+SIZES: Final = ((128, 128), (144, 256), (256, 144), (288, 512), (512, 288), (200, 136), (162, 390), (512, 512))
+
 MINUTE: Final = 60 * SPARK_FPS
 #: What has to stay as it is for a minute.
 _LASTING: Final = ("setting", "subject", "colour")
@@ -86,10 +89,10 @@ class Bench:
         return self.probe.read(video_TCHW[None], SPARK_FPS)[0]
 
 
-def truth(scene: Scene, frames: Iterable[int]) -> Tensor:
+def truth(scene: Scene, frames: Iterable[int], size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
     """Frames of a scene as they should look, in bytes' precision."""
     time_BT = torch.tensor([list(frames)]) / SPARK_FPS
-    video_BTCHW = render(batch_scenes([scene]), time_BT, (SIZE, SIZE)).video_BTCHW
+    video_BTCHW = render(batch_scenes([scene]), time_BT, size).video_BTCHW
     return (video_BTCHW[0] * 255).round() / 255
 
 
@@ -214,8 +217,22 @@ def prompts(bench: Bench, question: Question) -> Figures:
     return figures | {f"{name}_60": float(read[name] == asked[name]) for name in _LASTING}
 
 
-def _from_text(prompt: str, frames: int) -> Timeline:
-    return Timeline.from_text(prompt, num_frames=frames, fps=SPARK_FPS, size=(SIZE, SIZE))
+def sizes(bench: Bench, question: Question) -> Figures:
+    """A clip from text in one of the sizes of `SIZES`, read squashed to a square; so is truth of that size."""
+    size = SIZES[question.seed % len(SIZES)]
+    made = bench.make(_from_text(question.prompt, FRAMES, size), question.seed)
+    clips = {"": made, "truth_": truth(question.scene, range(FRAMES), size)}
+    figures: Figures = {}
+    for name, video in clips.items():
+        read = bench.read(interpolate(video, (SIDE, SIDE), mode="area"))
+        right = _right(read, question.said, SIX)
+        figures |= {f"{name}{figure}": hit for figure, hit in right.items()}
+        figures |= {f"{name}all_{size[1]}x{size[0]}": right["all"]}
+    return figures
+
+
+def _from_text(prompt: str, frames: int, size: tuple[int, int] = (SIZE, SIZE)) -> Timeline:
+    return Timeline.from_text(prompt, num_frames=frames, fps=SPARK_FPS, size=size)
 
 
 def _full_caption(scene: Scene, rng: random.Random) -> Caption:
@@ -242,6 +259,7 @@ TRIALS: Final[Mapping[str, Callable[[Bench, Question], Figures]]] = {
     "remix": remix,
     "minute": minute,
     "prompts": prompts,
+    "sizes": sizes,
     "minute without sink": ablated(lambda sampler: _remembering(sampler, lambda memory: replace(memory, sinks=0))),
     "minute without noise": ablated(lambda sampler: replace(sampler, history_sigma=0.0)),
     "minute without cache": ablated(
