@@ -8,10 +8,8 @@ from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig
 from kinemark.training.layout_reader import (
     LayoutReaderRecipe,
     draw_slots,
-    load_layout_reader,
     mirrored,
     reader_loss,
-    save_layout_reader,
     train_layout_reader,
     varied,
 )
@@ -123,10 +121,6 @@ def test_two_subjects_that_the_prompt_does_not_order_may_be_found_in_either_orde
     assert one.item() == pytest.approx(other.item(), rel=0.05)
 
 
-def test_the_same_recipe_gives_the_same_reader_and_it_comes_back_from_its_file(tmp_path):
+def test_the_same_recipe_gives_the_same_reader():
     one, other = (train_layout_reader(TINY, lambda _: None, SMALL) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
-    save_layout_reader(tmp_path / "reader.safetensors", one, TINY)
-    again = load_layout_reader(tmp_path / "reader.safetensors")
-    assert again.config == one.config
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), again.parameters(), strict=True))

@@ -12,9 +12,9 @@ from kinemark.model.load import load_model
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextEncoder, text_config
 from kinemark.training import spark as module
-from kinemark.training.layout_reader import LayoutReaderRecipe, save_layout_reader
+from kinemark.training.layout_reader import LayoutReaderRecipe
 from kinemark.training.loop import STATE_FILE, build_trainee
-from kinemark.training.planner import PlannerRecipe, save_planner
+from kinemark.training.planner import PlannerRecipe
 from kinemark.training.recipes import tiny_spark
 from kinemark.training.spark import (
     PLANNER_FILE,
@@ -28,7 +28,8 @@ from kinemark.training.spark import (
     find_expert,
     train_spark,
 )
-from kinemark.training.text import TextRecipe, save_text_encoder
+from kinemark.training.text import TextRecipe
+from kinemark.training.weights import save_weights
 
 RECIPE = tiny_spark()
 QUIET = {"observe": lambda trainee, out: None, "report": lambda line: None}
@@ -44,10 +45,10 @@ def run(tmp_path):
     """A folder with an untrained text encoder and planner, so that no test waits for them."""
     out = tmp_path / "run"
     out.mkdir()
-    save_text_encoder(out / TEXT_FILE, TextEncoder(text_config()), TextRecipe(), {})
-    save_planner(out / PLANNER_FILE, LayoutPlanner(PlannerConfig(width=16, layers=1)), PlannerRecipe())
+    save_weights(out / TEXT_FILE, TextEncoder(text_config()), TextRecipe())
+    save_weights(out / PLANNER_FILE, LayoutPlanner(PlannerConfig(width=16, layers=1)), PlannerRecipe())
     reader = LayoutReader(LayoutReaderConfig(width=8, hidden=8, dilations=(1,)))
-    save_layout_reader(out / READER_FILE, reader, LayoutReaderRecipe())
+    save_weights(out / READER_FILE, reader, LayoutReaderRecipe())
     return out
 
 

@@ -1,8 +1,6 @@
-import json
 import random
 
 import torch
-from safetensors import safe_open
 
 from kinemark.model.scene_code import UNSPECIFIED
 from kinemark.model.text import TextConfig, TextEncoder
@@ -12,11 +10,9 @@ from kinemark.training.text import (
     TextRecipe,
     caption_loss,
     clean_captions,
-    load_text_encoder,
     misspelt,
     needed_words,
     rough_captions,
-    save_text_encoder,
     text_accuracy,
     train_text_encoder,
 )
@@ -142,14 +138,3 @@ def test_accuracy_is_a_rate_for_each_attribute():
     assert list(accuracy) == [*(a.name for a in ATTRIBUTES), "all"]
     assert all(0 <= rate <= 1 for rate in accuracy.values())
     assert accuracy["all"] <= min(accuracy.values())
-
-
-def test_weights_come_back_as_they_were_written(tmp_path):
-    torch.manual_seed(0)
-    encoder = TextEncoder(TINY).eval()
-    path = tmp_path / "text.safetensors"
-    save_text_encoder(path, encoder, TextRecipe(), {"all": 0.5})
-    with safe_open(path, framework="pt") as file:
-        assert json.loads(file.metadata()["accuracy"]) == {"all": 0.5}
-    loaded = load_text_encoder(path)
-    assert torch.equal(loaded.encode(["a red dog"]), encoder.encode(["a red dog"]))

@@ -8,16 +8,13 @@ H W size, L D text tokens.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import deque
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 import torch
 from einops import rearrange, repeat
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from kinemark.model.layout import LAYOUT, stilled
@@ -32,7 +29,6 @@ from kinemark.worlds.spec import ATTRIBUTES, COLUMN, SceneBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import Generator, Tensor
 
@@ -307,18 +303,3 @@ def accuracy(reader: LayoutReader, recipe: LayoutReaderRecipe, *, batches: int =
         "presence": float(figures["presence"].mean()),
         "facing": float((figures["facing"] < 1).float().mean()),
     }
-
-
-def save_layout_reader(path: Path, reader: LayoutReader, recipe: LayoutReaderRecipe) -> None:
-    """Write the weights (float32 safetensors); the header says the configuration and the recipe."""
-    facts = {"config": asdict(reader.config), "recipe": asdict(recipe)}
-    save_file(reader.state_dict(), path, {name: json.dumps(value) for name, value in facts.items()})
-
-
-def load_layout_reader(path: Path) -> LayoutReader:
-    """Read what `save_layout_reader` wrote, ready to read."""
-    with safe_open(path, framework="pt") as file:
-        config = json.loads(file.metadata()["config"])
-    reader = LayoutReader(LayoutReaderConfig.from_json(config))
-    reader.load_state_dict(load_file(path))
-    return reader.eval()

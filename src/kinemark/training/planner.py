@@ -5,14 +5,11 @@ Shape suffixes: B batch, S subjects, F slots, K values of a layout, V values tha
 
 from __future__ import annotations
 
-import json
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
 from kinemark.model.layout import LAYOUT, stilled
 from kinemark.model.planner import OVERLAP, WINDOW, LayoutPlanner, PlannerConfig, to_values
@@ -26,7 +23,6 @@ from kinemark.worlds.spec import ATTRIBUTES, COLUMN, SceneBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import Generator, Tensor
 
@@ -223,17 +219,3 @@ def planner_loss(planner: LayoutPlanner, windows: Windows, generator: Generator)
     predicted: Tensor = planner(x_BSFV, sigma_B, given_BF, windows.fresh_B, windows.text_BLD, windows.aspect_B)
     weight = sigma.clamp(min=SIGMA_FLOOR) ** -2
     return ((predicted - clean_BSFV).square() * weight * ~shown).mean()
-
-
-def save_planner(path: Path, planner: LayoutPlanner, recipe: PlannerRecipe) -> None:
-    """Write the weights (float32 safetensors); the header says the configuration and the recipe."""
-    facts = {"config": asdict(planner.config), "recipe": asdict(recipe)}
-    save_file(planner.state_dict(), path, {name: json.dumps(value) for name, value in facts.items()})
-
-
-def load_planner(path: Path) -> LayoutPlanner:
-    """Read what `save_planner` wrote, ready to plan."""
-    with safe_open(path, framework="pt") as file:
-        planner = LayoutPlanner(PlannerConfig(**json.loads(file.metadata()["config"])))
-    planner.load_state_dict(load_file(path))
-    return planner.eval()

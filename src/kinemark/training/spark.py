@@ -15,21 +15,19 @@ from safetensors.torch import load_file
 from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
+from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig
 from kinemark.model.load import WEIGHTS, Model, Origin, read_model, save_model
+from kinemark.model.planner import LayoutPlanner, PlannerConfig
+from kinemark.model.text import TextConfig, TextEncoder
 from kinemark.model.transformer import Transformer
 from kinemark.training.degrade import DenoisedOnce
-from kinemark.training.layout_reader import (
-    LayoutReaderRecipe,
-    load_layout_reader,
-    save_layout_reader,
-    train_layout_reader,
-)
+from kinemark.training.layout_reader import LayoutReaderRecipe, train_layout_reader
 from kinemark.training.leave_trace import leave_trace
 from kinemark.training.loop import STATE_FILE, Start, train
 from kinemark.training.observe import SheetObserver, from_noise, from_small_truth
-from kinemark.training.planner import PlannerRecipe, load_planner, save_planner, train_planner
+from kinemark.training.planner import PlannerRecipe, train_planner
 from kinemark.training.state import read_average, require_minutes
-from kinemark.training.text import TextRecipe, load_text_encoder, save_text_encoder, text_accuracy, train_text_encoder
+from kinemark.training.text import TextRecipe, text_accuracy, train_text_encoder
 from kinemark.training.together import ALONE
 from kinemark.training.upsampler import (
     UpsamplerRecipe,
@@ -39,13 +37,11 @@ from kinemark.training.upsampler import (
     state_of,
     train_upsampler,
 )
+from kinemark.training.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kinemark.model.layout_reader import LayoutReader
-    from kinemark.model.planner import LayoutPlanner
-    from kinemark.model.text import TextEncoder
     from kinemark.training.loop import Observer
     from kinemark.training.recipes import Recipe, SparkRecipe
     from kinemark.training.together import Together
@@ -143,15 +139,15 @@ def _train_small_networks(out: Path, report: Callable[[str], None]) -> None:
         report("training the text encoder")
         text_recipe = TextRecipe()
         encoder = train_text_encoder(text_recipe, report)
-        save_text_encoder(out / TEXT_FILE, encoder, text_recipe, text_accuracy(encoder))
+        save_weights(out / TEXT_FILE, encoder, text_recipe, accuracy=text_accuracy(encoder))
     if not (SHIPPED.is_file() or (out / PLANNER_FILE).is_file()):
         report("training the layout planner")
         planner_recipe = PlannerRecipe()
-        save_planner(out / PLANNER_FILE, train_planner(planner_recipe, report), planner_recipe)
+        save_weights(out / PLANNER_FILE, train_planner(planner_recipe, report), planner_recipe)
     if not (SHIPPED.is_file() or (out / READER_FILE).is_file()):
         report("training the layout reader")
         reader_recipe = LayoutReaderRecipe()
-        save_layout_reader(out / READER_FILE, train_layout_reader(reader_recipe, report), reader_recipe)
+        save_weights(out / READER_FILE, train_layout_reader(reader_recipe, report), reader_recipe)
 
 
 def _train_upsampler(recipe: SparkRecipe, out: Path, minutes: float) -> None:
@@ -246,7 +242,7 @@ def find_text(out: Path) -> TextEncoder:
         FailureError: there is neither.
     """
     if (out / TEXT_FILE).is_file():
-        return load_text_encoder(out / TEXT_FILE)
+        return load_weights(out / TEXT_FILE, lambda config: TextEncoder(TextConfig(**config)))
     if shipped := _shipped():
         return shipped.text
     raise FailureError(f"no text encoder in {out}; begin the run anew: kinemark train spark --out {out}")
@@ -259,7 +255,7 @@ def find_planner(out: Path) -> LayoutPlanner:
         FailureError: there is neither.
     """
     if (out / PLANNER_FILE).is_file():
-        return load_planner(out / PLANNER_FILE)
+        return load_weights(out / PLANNER_FILE, lambda config: LayoutPlanner(PlannerConfig(**config)))
     if (shipped := _shipped()) and shipped.planner:
         return shipped.planner
     raise FailureError(f"no layout planner in {out}; begin the run anew: kinemark train spark --out {out}")
@@ -272,7 +268,7 @@ def find_layout_reader(out: Path) -> LayoutReader:
         FailureError: there is neither.
     """
     if (out / READER_FILE).is_file():
-        return load_layout_reader(out / READER_FILE)
+        return load_weights(out / READER_FILE, lambda config: LayoutReader(LayoutReaderConfig.from_json(config)))
     if (shipped := _shipped()) and shipped.reader:
         return shipped.reader
     raise FailureError(f"no layout reader in {out}; begin the run anew: kinemark train spark --out {out}")

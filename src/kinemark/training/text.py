@@ -8,19 +8,16 @@ Shape suffixes: B batch, A attribute, V value.
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import string
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name everybody uses
 from einops import rearrange
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from kinemark.model.scene_code import value_codes
 from kinemark.model.text import TextConfig, TextEncoder, text_config
@@ -33,7 +30,6 @@ from kinemark.worlds.spec import ATTRIBUTES, SceneMix, sample_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -177,19 +173,3 @@ def text_accuracy(encoder: TextEncoder, n: int = 2000, seed: int = 10**6) -> dic
     return {a.name: rate for a, rate in zip(ATTRIBUTES, rates, strict=True)} | {
         "all": right_BA.all(1).float().mean().item()
     }
-
-
-def save_text_encoder(path: Path, encoder: TextEncoder, recipe: TextRecipe, accuracy: dict[str, float]) -> None:
-    """Write the weights (float32 safetensors); the header says the configuration, the recipe and the accuracy."""
-    facts = {"config": asdict(encoder.config), "recipe": asdict(recipe), "accuracy": accuracy}
-    save_file(encoder.state_dict(), path, {name: json.dumps(value) for name, value in facts.items()})
-
-
-def load_text_encoder(path: Path) -> TextEncoder:
-    """Read what `save_text_encoder` wrote, ready to encode."""
-    with safe_open(path, framework="pt") as file:
-        config = TextConfig(**json.loads(file.metadata()["config"]))
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    encoder = TextEncoder(config)
-    encoder.load_state_dict(weights)
-    return encoder.eval()
