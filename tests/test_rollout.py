@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from kinemark.model.autoencoder import encode
-from kinemark.rollout import _in_time, conditions_of
+from kinemark.rollout import _in_time, conditions_of, guided_experts, roll
 from kinemark.sampling.laid_out import LAYOUT_HELD
+from kinemark.sampling.streaming import SamplerConfig
 from kinemark.timeline import Capability, Known, PromptSpan, Timeline
 from tiny_models import tiny_model
 
@@ -91,3 +93,19 @@ def test_where_two_sides_meet_one_becomes_the_other():
     share_T = torch.cat([one.view(4, 3, 2, 2)[:, 0, 0, 0] for one in found[1:3]])
     assert share_T.tolist() == pytest.approx([(t + 0.5) / 8 for t in range(8)])
     torch.testing.assert_close(found[1][:, 0], found[1][:, 2])  # all colours of a frame alike
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("still", [False, True])
+def test_what_lies_between_given_frames_is_made_whether_a_still_leads_it_or_not(model, still):
+    frames = pixels(37)
+    ends = (Known(frames[:9], 0), Known(frames[29:], 29))
+    knowns = (*ends, Known(frames[18:19], 18)) if still else ends
+    timeline = Timeline(37, 8, (128, 128), knowns, (PromptSpan("p"),))
+    conditions = conditions_of(timeline, model, 1)
+    sampler = replace(SamplerConfig().fitted(model.config), first_steps=1, steps=1)
+    made = np.concatenate(list(roll(timeline, model, guided_experts(model, 1.0), conditions, sampler)))
+    assert made.shape == (37, 128, 128, 3)
+    for known in knowns:
+        given = (known.video_TCHW * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        assert np.array_equal(made[known.start : known.stop], given)

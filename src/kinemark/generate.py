@@ -26,7 +26,7 @@ from kinemark.rollout import conditions_of, guided_experts, roll
 from kinemark.safety.gates import BlockGate
 from kinemark.sampling.flow import clean_from_velocity, per_slot
 from kinemark.sampling.guidance import GUIDANCE
-from kinemark.sampling.sides import count_all_steps
+from kinemark.sampling.sides import count_all_steps, sides
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.settings import load_settings
 from kinemark.sizes import SPARK_SIZES
@@ -146,7 +146,8 @@ def begin(
     timeline = admitted.timeline
     sampler, experts = sampler.fitted(loaded.config), guided_experts(loaded, guidance)
     conditions = conditions_of(timeline, loaded, seed)
-    watch = _watcher(report, count_all_steps(experts, conditions, sampler, timeline.num_slots))
+    parts = sides(conditions, sampler, timeline.num_slots)
+    watch = _watcher(report, count_all_steps(experts, conditions, sampler, parts))
     return Take(
         num_frames=timeline.num_frames,
         fps=timeline.fps,

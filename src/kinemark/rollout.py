@@ -19,7 +19,7 @@ from kinemark.model.autoencoder import COLOURS, SCALE, encode
 from kinemark.sampling.coarse import experts_of
 from kinemark.sampling.conditions import Conditions, Use, drawn
 from kinemark.sampling.laid_out import with_layout
-from kinemark.sampling.sides import meetings, stream_sides
+from kinemark.sampling.sides import meetings, sides, stream_sides
 from kinemark.sizes import SPARK_SIZES
 from kinemark.timeline import FRAMES_PER_SLOT
 
@@ -52,19 +52,20 @@ def roll(
     watch: Watcher | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """The frames of a clip in order, `[1, H, W, 3]` RGB bytes each; those given exactly come out as they were given."""
-    decoded = _decoded(timeline, model, stream_sides(experts, conditions, sampler, timeline.num_slots, watch))
+    parts = sides(conditions, sampler, timeline.num_slots)
+    slots = _in_time(stream_sides(experts, conditions, sampler, parts, watch), timeline.num_slots, meetings(parts))
+    decoded = _decoded(timeline, model, slots)
     for picture_CHW in joined(decoded, [cap == 0 for cap in timeline.caps]):
         bytes_CHW = (picture_CHW * 255).round().to(torch.uint8)
         yield rearrange(bytes_CHW, "C H W -> 1 H W C").contiguous().numpy()
 
 
-def _decoded(timeline: Timeline, model: Model, slots: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+def _decoded(timeline: Timeline, model: Model, slots: Iterable[Tensor]) -> Iterator[Tensor]:
     """The frames `[T, C, H, W]` of each slot that belong to the clip, in [0, 1]; what is given exactly is pasted in."""
     grid = SPARK_SIZES.grid(timeline.size)
     rows, columns = timeline.crop(grid)
     previous_BCHW: Tensor | None = None
-    given = [timeline.slot_cap(slot) == 0 for slot in range(timeline.num_slots)]
-    for slot, latent_BCHW in enumerate(_in_time(slots, timeline.num_slots, meetings(given))):
+    for slot, latent_BCHW in enumerate(slots):
         video_TCHW = model.autoencoder.decode_slot(latent_BCHW, previous_BCHW)[0][0]
         for position, picture_CHW in timeline.given(slot, grid, sigma_cap=0.0).items():
             video_TCHW[position] = picture_CHW

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinemark.sampling.coarse import Experts, count_steps
+from kinemark.sampling.coarse import Experts
 from kinemark.sampling.conditions import Conditions, stored
 from kinemark.sampling.flow import per_slot, velocity_from_clean
 from kinemark.sampling.sides import MEETING, count_all_steps, meetings, sides, stream_sides
@@ -23,13 +23,20 @@ def ask(told, stills=0):
     return replace(conditions, cap_F=caps, known=stored(torch.rand(conditions.shape)))
 
 
-def parts(told, ahead=2, stills=0):
-    return sides(ask(told, stills), len(told), ahead)
+CONFIG = SamplerConfig(first_steps=1, steps=1, ahead=2)
+
+
+def parts(told, stills=0, config=CONFIG):
+    return sides(ask(told, stills), config, len(told))
+
+
+def letters(given_slots):
+    return "".join("g" if one else "m" for one in given_slots)
 
 
 @given(SLOTS)
 def test_meetings_lie_in_the_middle_of_gaps_that_are_closed(given_slots):
-    found = meetings(given_slots)
+    found = meetings(parts(letters(given_slots)))
     made_twice = {slot for where in found for slot in where}
     for slot, is_given in enumerate(given_slots):
         if is_given:
@@ -44,11 +51,11 @@ def test_meetings_lie_in_the_middle_of_gaps_that_are_closed(given_slots):
         assert abs((where.start - first) - (last - where.stop + 1)) <= 1
 
 
-@given(SLOTS, st.integers(0, 3))
-def test_every_slot_is_answered_for_once_and_where_sides_meet_twice(given_slots, ahead):
-    conditions = ask("".join("g" if one else "m" for one in given_slots))
-    twice = {slot for where in meetings(given_slots) for slot in where}
-    answered = [slot for side in sides(conditions, len(given_slots), ahead) for slot in side.own]
+@given(SLOTS)
+def test_every_slot_is_answered_for_once_and_where_sides_meet_twice(given_slots):
+    all_sides = parts(letters(given_slots))
+    twice = {slot for where in meetings(all_sides) for slot in where}
+    answered = [slot for side in all_sides for slot in side.own]
     assert all(answered.count(slot) == (2 if slot in twice else 1) for slot in range(len(given_slots)))
 
 
@@ -64,10 +71,16 @@ def test_a_side_sees_what_is_given_beside_it_and_a_little_of_what_comes():
 def test_what_is_given_on_one_side_alone_is_made_in_one_go(told):
     (side,) = parts(told)
     assert side.shown == tuple(range(len(told)))
+    assert meetings((side,)) == []
 
 
 def test_a_clip_with_stills_is_made_in_one_go():
     (side,) = parts("gmmg", stills=1)
+    assert side.shown == (0, 1, 2, 3, 4)
+
+
+def test_so_is_any_by_a_model_without_blocks():
+    (side,) = parts("gmmmg", config=replace(CONFIG, block_slots=None))
     assert side.shown == (0, 1, 2, 3, 4)
 
 
@@ -86,24 +99,14 @@ class Numbered:
 def test_sides_are_streamed_one_after_the_other():
     told, denoiser = "gmmmg", Numbered()
     conditions = ask(told)
-    config = SamplerConfig(first_steps=1, steps=1)
-    found = list(stream_sides(Experts(denoiser), conditions, config, len(told)))
+    found = list(stream_sides(Experts(denoiser), conditions, CONFIG, parts(told)))
     order = [slot for slot, _ in found]
     assert sorted(order) == [0, 1, 1, 2, 2, 3, 4]
     assert denoiser.made == [[1.0], [2.0], [3.0], [2.0], [1.0]]  # forwards, then backwards from what comes
     given_slots = {slot: latent for slot, latent in found if told[slot] == "g"}
     for slot, latent in given_slots.items():
         assert torch.equal(latent, conditions.known([slot])[:, :, 0])
-    assert count_all_steps(Experts(denoiser), conditions, config, len(told)) == 5
-
-
-def test_a_model_without_blocks_makes_all_of_a_clip_at_once():
-    told = "gmmmg"
-    config = SamplerConfig(first_steps=2, steps=2, block_slots=None)
-    found = list(stream_sides(Experts(Numbered()), ask(told), config, len(told)))
-    assert [slot for slot, _ in found] == [0, 1, 2, 3, 4]
-    experts = Experts(Numbered())
-    assert count_all_steps(experts, ask(told), config, 5) == count_steps(experts, ask(told), config)
+    assert count_all_steps(Experts(denoiser), conditions, CONFIG, parts(told)) == 5
 
 
 def test_a_part_keeps_what_belongs_to_its_slots():

@@ -9,6 +9,7 @@ The plan of the whole (`laid_out`) holds for both, so subjects meet.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from kinemark.sampling.coarse import count_steps, stream_coarse_first
@@ -40,12 +41,35 @@ class Side:
     own: frozenset[int]
 
 
-def meetings(given: Sequence[bool]) -> list[range]:
-    """The slots that are made twice, in the middle of each gap that has given slots on both sides.
+def sides(conditions: Conditions, config: SamplerConfig, slots: int) -> tuple[Side, ...]:
+    """The parts of a clip, in the order of time; one where no gap lies between given slots.
+
+    A clip that stills lead is made in one go, since they belong to no side, and so is any by a model without blocks.
 
     Args:
-        given: of each slot of a clip, in the order of time.
+        conditions: the request; of its slots the first `slots` are those of the clip, in the order of time.
+        config: how it is sampled; `config.ahead` given slots beyond a gap are shown to the side before it, too.
+        slots: of the clip.
     """
+    everything = range(len(conditions.cap_F))
+    given = (conditions.cap_F[:slots] == 0).tolist()
+    alone = config.block_slots is None or len(everything) > slots
+    parts, begin = [], 0
+    for meeting in [] if alone else _meetings(given):
+        beyond = [slot for slot in range(meeting.stop, slots) if given[slot]][: config.ahead]
+        parts.append(Side((*range(begin, meeting.stop), *beyond), frozenset(range(begin, meeting.stop))))
+        begin = meeting.start
+    return (*parts, Side(tuple(everything[begin:]), frozenset(everything[begin:])))
+
+
+def meetings(parts: Sequence[Side]) -> list[range]:
+    """The slots that are made twice, by each two sides that meet."""
+    found = [sorted(one.own & other.own) for one, other in pairwise(parts)]
+    return [range(slots[0], slots[-1] + 1) for slots in found]
+
+
+def _meetings(given: Sequence[bool]) -> list[range]:
+    """The slots in the middle of each gap that has given slots on both sides."""
     found, begin = [], None
     for slot, is_given in enumerate(given):
         if is_given:
@@ -57,54 +81,29 @@ def meetings(given: Sequence[bool]) -> list[range]:
     return found
 
 
-def sides(conditions: Conditions, slots: int, ahead: int) -> tuple[Side, ...]:
-    """The parts of a clip, in the order of time; one where no gap lies between given slots.
-
-    Stills that lead a clip belong to no side: a clip that has any is made in one go.
-
-    Args:
-        conditions: the request; of its slots the first `slots` are those of the clip, in the order of time.
-        slots: of the clip.
-        ahead: given slots beyond a gap that are shown to the side before it, too.
-    """
-    everything = range(len(conditions.cap_F))
-    given = (conditions.cap_F[:slots] == 0).tolist()
-    cuts = meetings(given) if len(everything) == slots else []
-    parts, begin = [], 0
-    for cut in cuts:
-        beyond = [slot for slot in range(cut.stop, slots) if given[slot]][:ahead]
-        parts.append(Side((*range(begin, cut.stop), *beyond), frozenset(range(begin, cut.stop))))
-        begin = cut.start
-    return (*parts, Side(tuple(everything[begin:]), frozenset(everything[begin:])))
-
-
 def stream_sides(
-    experts: Experts, conditions: Conditions, config: SamplerConfig, slots: int, watch: Watcher | None = None
+    experts: Experts,
+    conditions: Conditions,
+    config: SamplerConfig,
+    parts: Sequence[Side],
+    watch: Watcher | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """As `coarse.stream_coarse_first`, side by side: yield (slot, `latent_BCHW`); where sides meet, each gives its own.
 
     Args:
         experts: who answers.
         conditions: the request.
-        config: how it is sampled; a model without blocks makes all of a clip in one go.
-        slots: as for `sides`.
+        config: how it is sampled.
+        parts: from `sides`.
         watch: told of every step.
     """
-    for side in _sides(conditions, config, slots):
+    for side in parts:
         for shown, latent_BCFHW in stream_coarse_first(experts, conditions.part(side.shown), config, watch):
             for place, latent_BCHW in zip(shown, latent_BCFHW.unbind(2), strict=True):
                 if side.shown[place] in side.own:
                     yield side.shown[place], latent_BCHW
 
 
-def count_all_steps(experts: Experts, conditions: Conditions, config: SamplerConfig, slots: int) -> int:
+def count_all_steps(experts: Experts, conditions: Conditions, config: SamplerConfig, parts: Sequence[Side]) -> int:
     """How often the experts are asked for all sides (`coarse.count_steps`)."""
-    parts = _sides(conditions, config, slots)
     return sum(count_steps(experts, conditions.part(side.shown), config) for side in parts)
-
-
-def _sides(conditions: Conditions, config: SamplerConfig, slots: int) -> tuple[Side, ...]:
-    if config.block_slots is None:
-        everything = range(len(conditions.cap_F))
-        return (Side(tuple(everything), frozenset(everything)),)
-    return sides(conditions, slots, config.ahead)
