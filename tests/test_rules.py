@@ -22,7 +22,7 @@ ALLOWED = {
     "errors": set(),
     "settings": {"errors"},
     "sizes": set(),
-    "joins": set(),
+    "motion": set(),
     "timeline": {"errors", "sizes"},
     "trace": set(),
     "shares": set(),
@@ -48,6 +48,7 @@ ALLOWED = {
     "uploads": {"settings", "timeline", "safety", "provenance"},
     "admission": {"errors", "settings", "timeline", "safety", "provenance", "uploads"},
     "retention": {"settings", "safety", "provenance"},
+    "joins": {"motion"},
     "rollout": {"sizes", "joins", "timeline", "model", "sampling"},
     "clips": {"settings", "provenance"},
     "conform": {"errors", "sizes", "timeline", "data"},
@@ -81,7 +82,7 @@ PROVENANCE = ("marks", "fingerprints", "signing", "records")
 WRITERS = {"Mp4Writer": Path("provenance/release.py"), "FragmentWriter": Path("provenance/preview.py")}
 CODECS = {Path("data/video.py"), Path("data/encode.py"), Path("data/transcode.py")}
 #: OpenCV looks at pictures here, and opens no file.
-DETECTORS = {Path("safety/frames/faces.py"), Path("safety/frames/symbols.py")}
+DETECTORS = {Path("safety/frames/faces.py"), Path("safety/frames/symbols.py"), Path("motion.py")}
 
 
 def relative(path: Path) -> Path:

@@ -3,8 +3,11 @@
 The frames of a slot are made together, those of two slots are not, and kept frames were not made at all. Where nothing
 moves, the first frame of a slot should look as the frame before it. It does not quite: it is a little off, and beside
 kept frames softer. That error is measured at the join, where nothing moves, and taken from the frames that follow, less
-and less; so a seam becomes a slow change that nobody sees. What moves is left alone. (The offset of a seam is spread
-out, instead of the seam being blurred, as in gradient-domain compositing: Perez et al., Poisson Image Editing, 2003.)
+and less; so a seam becomes a slow change that nobody sees. (The offset of a seam is spread out, instead of the seam
+being blurred, as in gradient-domain compositing: Perez et al., Poisson Image Editing, 2003.)
+
+What moves is left alone there. But two kept frames show how it moves, and so what it would look like a few frames on:
+beside them, made frames grow out of that, and become what was made within a second.
 
 Shape suffixes: T frames, C channels, H W size.
 """
@@ -17,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch.nn.functional import avg_pool2d
 
+from kinemark.motion import Course
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -26,75 +31,93 @@ if TYPE_CHECKING:
 #: what is left would add up from slot to slot.
 FADE: Final = 16
 WITHIN: Final = 4
-#: Pixels around a place that are compared; how far they may be apart on average to be the same place; and how far from
-#: one frame of a slot to the next where nothing moves.
+#: Frames over which what kept frames lead to becomes what was made.
+GOING: Final = 6
+#: Pixels around a place that are compared; how far they may be apart on average to be the same place, between slots
+#: and beside kept frames, of which a trace would last longer; and how far from one frame of a slot to the next where
+#: nothing moves.
 AROUND: Final = 9
 SAME: Final = 0.4
+SAME_AS_KEPT: Final = 0.25
 STILL: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """The error at a join: what is added to the frame beside it, and that frame."""
+    """The error at a join: what is added to the frame beside it, that frame, and what is the same place as in it."""
 
     offset_CHW: Tensor
     beside_CHW: Tensor
+    same: float
 
     @classmethod
-    def between(cls, goal_CHW: Tensor, beside_CHW: Tensor, next_CHW: Tensor) -> _Edge:
+    def between(cls, goal_CHW: Tensor, beside_CHW: Tensor, next_CHW: Tensor, same: float) -> _Edge:
         """The error of a frame beside `goal_CHW`; `next_CHW`, on its other side, was made together with it."""
-        still = _likeness(beside_CHW, next_CHW, STILL) * _likeness(goal_CHW, beside_CHW, SAME)
-        return cls((goal_CHW - beside_CHW) * still, beside_CHW)
+        still = _likeness(beside_CHW, next_CHW, STILL) * _likeness(goal_CHW, beside_CHW, same)
+        return cls((goal_CHW - beside_CHW) * still, beside_CHW, same)
 
     def taken(self, frame_CHW: Tensor, away: int, fade: int) -> Tensor:
         """A frame so many frames away from the join, without what is left of the error there."""
         share = 1 - (away + 0.5) / fade
         if share <= 0:
             return frame_CHW
-        added = share * self.offset_CHW * _likeness(frame_CHW, self.beside_CHW, SAME)
+        added = share * self.offset_CHW * _likeness(frame_CHW, self.beside_CHW, self.same)
         return (frame_CHW + added).clamp(0, 1)
 
 
 def joined(slots: Iterable[Tensor], exact: Sequence[bool]) -> Iterator[Tensor]:
     """The frames of a clip in order, `[C, H, W]` in [0, 1] each; those that are kept exactly come out as they are.
 
-    Made frames before a kept one wait until that is there, `FADE` at the most.
+    Made frames before a kept one wait until that is there, `FADE` at the most, and the one after it.
 
     Args:
         slots: the frames `[T, C, H, W]` of each slot, in order.
         exact: for every frame of the clip, whether it is kept exactly.
     """
     waiting: list[Tensor] = []
+    arrival: Tensor | None = None
     for index, frame_CHW in enumerate(_carried(slots, exact)):
-        if exact[index]:
+        if arrival is not None:
+            yield from _led_to(arrival, waiting, beyond_CHW=frame_CHW)
+            yield arrival
+            waiting, arrival = [], None
+        if not exact[index]:
+            waiting.append(frame_CHW)
+            while len(waiting) > _wait(exact, index):
+                yield waiting.pop(0)
+        elif waiting and all(exact[index : index + 2]) and index + 1 < len(exact):
+            arrival = frame_CHW
+        else:
             yield from _led_to(frame_CHW, waiting)
             waiting = []
             yield frame_CHW
-            continue
-        waiting.append(frame_CHW)
-        while len(waiting) > _wait(exact, index):
-            yield waiting.pop(0)
     yield from waiting
 
 
 def _carried(slots: Iterable[Tensor], exact: Sequence[bool]) -> Iterator[Tensor]:
     """The frames, each slot brought to the frame before it."""
-    index, last = 0, None
+    index = 0
+    last: Tensor | None = None
+    before_last: Tensor | None = None
     after_kept = after_slot = _NOTHING
+    going = _Going(None, 0)
     for slot_TCHW in slots:
         for place, frame_CHW in enumerate(slot_TCHW):
             beyond = slot_TCHW[min(place + 1, len(slot_TCHW) - 1)]
             if exact[index]:
                 after_kept = after_slot = _NOTHING
-                last = frame_CHW
+                made = frame_CHW
             else:
                 if last is not None and exact[index - 1]:
-                    after_kept = _Fading(_Edge.between(last, frame_CHW, beyond), index, FADE)
+                    after_kept = _Fading(_Edge.between(last, frame_CHW, beyond, SAME_AS_KEPT), index, FADE)
+                    shown = before_last if exact[index - 2] else None
+                    going = _Going(None if shown is None else Course.away_from(shown, last), index)
                 brought = after_kept.taken(frame_CHW, index)
                 if last is not None and place == 0 and not exact[index - 1]:
-                    after_slot = _Fading(_Edge.between(last, brought, beyond), index, WITHIN)
-                last = after_slot.taken(brought, index)
-            yield last
+                    after_slot = _Fading(_Edge.between(last, brought, beyond, SAME), index, WITHIN)
+                made = going.taken(after_slot.taken(brought, index), index)
+            yield made
+            before_last, last = last, made
             index += 1
 
 
@@ -114,13 +137,32 @@ class _Fading:
 _NOTHING: Final = _Fading(None, 0, 1)
 
 
-def _led_to(kept_CHW: Tensor, made: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Made frames that end at a kept one, brought to it."""
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """Where kept frames lead, and the number of the frame beside them."""
+
+    course: Course | None
+    begin: int
+
+    def taken(self, frame_CHW: Tensor, index: int) -> Tensor:
+        """The frame with this number, as far as it is not yet what was made."""
+        steps = abs(index - self.begin) + 1
+        share = 1 - (steps - 0.5) / GOING
+        if self.course is None or share <= 0:
+            return frame_CHW
+        seen_CHW, sure_1HW = self.course.after(steps)
+        return torch.lerp(frame_CHW, seen_CHW, share * sure_1HW)
+
+
+def _led_to(kept_CHW: Tensor, made: Sequence[Tensor], beyond_CHW: Tensor | None = None) -> Iterator[Tensor]:
+    """Made frames that end at a kept one, brought to it; `beyond_CHW` is kept as well and comes after that."""
     if not made:
         return
-    edge = _Edge.between(kept_CHW, made[-1], made[max(0, len(made) - 2)])
+    edge = _Edge.between(kept_CHW, made[-1], made[max(0, len(made) - 2)], SAME_AS_KEPT)
+    going = _Going(None if beyond_CHW is None else Course.away_from(beyond_CHW, kept_CHW), len(made) - 1)
     for place, frame_CHW in enumerate(made):
-        yield edge.taken(frame_CHW, len(made) - 1 - place, min(FADE, len(made)))
+        brought = edge.taken(frame_CHW, len(made) - 1 - place, min(FADE, len(made)))
+        yield going.taken(brought, place)
 
 
 def _wait(exact: Sequence[bool], index: int) -> int:

@@ -55,7 +55,7 @@ class Recipe:
     windows: tuple[tuple[int, int], ...] = ((1, 1), (2, 3), (5, 9))
     window_shares: tuple[float, ...] = (0.4, 0.3, 0.3)
     late: float = 0.4
-    backward: float = 0.35
+    backward: float = 0.5
     anchored: float = 0.3
     changed: float = 0.2
     horizon: int = 8
