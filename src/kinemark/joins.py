@@ -33,35 +33,32 @@ FADE: Final = 16
 WITHIN: Final = 4
 #: Frames over which what kept frames lead to becomes what was made.
 GOING: Final = 6
-#: Pixels around a place that are compared; how far they may be apart on average to be the same place, between slots
-#: and beside kept frames, of which a trace would last longer; and how far from one frame of a slot to the next where
-#: nothing moves.
+#: Pixels around a place that are compared; how far they may be apart on average to be the same place; and how far from
+#: one frame of a slot to the next where little moves.
 AROUND: Final = 9
 SAME: Final = 0.4
-SAME_AS_KEPT: Final = 0.25
-STILL: Final = 0.03
+STILL: Final = 0.12
 
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """The error at a join: what is added to the frame beside it, that frame, and what is the same place as in it."""
+    """The error at a join: what is added to the frame beside it, and that frame."""
 
     offset_CHW: Tensor
     beside_CHW: Tensor
-    same: float
 
     @classmethod
-    def between(cls, goal_CHW: Tensor, beside_CHW: Tensor, next_CHW: Tensor, same: float) -> _Edge:
+    def between(cls, goal_CHW: Tensor, beside_CHW: Tensor, next_CHW: Tensor) -> _Edge:
         """The error of a frame beside `goal_CHW`; `next_CHW`, on its other side, was made together with it."""
-        still = _likeness(beside_CHW, next_CHW, STILL) * _likeness(goal_CHW, beside_CHW, same)
-        return cls((goal_CHW - beside_CHW) * still, beside_CHW, same)
+        still = _likeness(beside_CHW, next_CHW, STILL) * _likeness(goal_CHW, beside_CHW, SAME)
+        return cls((goal_CHW - beside_CHW) * still, beside_CHW)
 
     def taken(self, frame_CHW: Tensor, away: int, fade: int) -> Tensor:
         """A frame so many frames away from the join, without what is left of the error there."""
         share = 1 - (away + 0.5) / fade
         if share <= 0:
             return frame_CHW
-        added = share * self.offset_CHW * _likeness(frame_CHW, self.beside_CHW, self.same)
+        added = share * self.offset_CHW * _likeness(frame_CHW, self.beside_CHW, SAME)
         return (frame_CHW + added).clamp(0, 1)
 
 
@@ -109,12 +106,12 @@ def _carried(slots: Iterable[Tensor], exact: Sequence[bool]) -> Iterator[Tensor]
                 made = frame_CHW
             else:
                 if last is not None and exact[index - 1]:
-                    after_kept = _Fading(_Edge.between(last, frame_CHW, beyond, SAME_AS_KEPT), index, FADE)
+                    after_kept = _Fading(_Edge.between(last, frame_CHW, beyond), index, FADE)
                     shown = before_last if exact[index - 2] else None
                     going = _Going(None if shown is None else Course.away_from(shown, last), index)
                 brought = after_kept.taken(frame_CHW, index)
                 if last is not None and place == 0 and not exact[index - 1]:
-                    after_slot = _Fading(_Edge.between(last, brought, beyond, SAME), index, WITHIN)
+                    after_slot = _Fading(_Edge.between(last, brought, beyond), index, WITHIN)
                 made = going.taken(after_slot.taken(brought, index), index)
             yield made
             before_last, last = last, made
@@ -158,7 +155,7 @@ def _led_to(kept_CHW: Tensor, made: Sequence[Tensor], beyond_CHW: Tensor | None 
     """Made frames that end at a kept one, brought to it; `beyond_CHW` is kept as well and comes after that."""
     if not made:
         return
-    edge = _Edge.between(kept_CHW, made[-1], made[max(0, len(made) - 2)], SAME_AS_KEPT)
+    edge = _Edge.between(kept_CHW, made[-1], made[max(0, len(made) - 2)])
     going = _Going(None if beyond_CHW is None else Course.away_from(beyond_CHW, kept_CHW), len(made) - 1)
     for place, frame_CHW in enumerate(made):
         brought = edge.taken(frame_CHW, len(made) - 1 - place, min(FADE, len(made)))

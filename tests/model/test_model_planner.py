@@ -113,6 +113,15 @@ def test_the_first_slot_of_a_clip_stands_still(planner):
         assert (there[:, 1:, VELOCITY] != 0).any()
 
 
+def test_after_one_given_frame_the_prompt_says_where_things_go():
+    known_F = torch.zeros(9, dtype=torch.bool)
+    known_F[0] = True
+    assert _next_piece(known_F, []).fresh
+    known_F[1] = True
+    assert not _next_piece(known_F, []).fresh
+    assert not _next_piece(torch.zeros(9, dtype=torch.bool), []).fresh
+
+
 def test_from_slot_to_slot_the_way_is_straight():
     """Between given slots a line, beyond them what is nearest, and nothing where nothing is given."""
     values = torch.full((3, 2, WINDOW, len(LAYOUT) + 1), 99.0)

@@ -207,7 +207,8 @@ def _next_piece(known_F: Tensor, changes: Sequence[int]) -> _Piece:
         return _Piece(stop + OVERLAP - WINDOW, range(begin, stop), fresh=stop in changes)
     start = max(0, first - OVERLAP)
     ends = [stop, start + WINDOW, *(change for change in changes if change > first)]
-    return _Piece(start, range(first, min(ends)), fresh=first in changes)
+    # One frame shows no motion: from there on things go as the prompt says, wherever they came from.
+    return _Piece(start, range(first, min(ends)), fresh=first in changes or first == 1)
 
 
 def lay_out(
