@@ -135,7 +135,7 @@ def _bar(together: Together) -> Iterator[Callable[[int, int], None]]:
 def _print_shares(model: str, report: Report) -> None:
     answer = out()
     for title, shares in ((f"{model}, as trained", report.adherence), ("held-out compositions", report.held_out)):
-        answer.print(f"{title}: share right (95 % interval)")
+        answer.print(f"{title}: share right (95 % interval)", soft_wrap=True)
         for name, share in shares.items():
             answer.print(f"  {name:<12} {share}")
 
