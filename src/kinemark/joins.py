@@ -36,7 +36,7 @@ GOING: Final = 6
 #: Pixels around a place that are compared; how far they may be apart on average to be the same place; and how far from
 #: one frame of a slot to the next where little moves.
 AROUND: Final = 9
-SAME: Final = 0.4
+SAME: Final = 0.25
 STILL: Final = 0.12
 
 
