@@ -20,7 +20,7 @@ from torch.nn import functional
 from kinemark.model.layout import LAYOUT, stilled
 from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig, cell_centres
 from kinemark.model.planner import to_values
-from kinemark.model.scene_code import UNSPECIFIED, scene_code
+from kinemark.model.scene_code import NUM_VALUES, UNSPECIFIED, scene_code
 from kinemark.timeline import FRAMES_PER_SLOT, SPARK_FPS
 from kinemark.training.optim import warmed_cosine
 from kinemark.training.stream import as_layout, build_pool
@@ -43,6 +43,8 @@ _LEAST_SEEN: Final = 0.002
 #: How far off the map is, in widths and heights: mostly near, in some share far.
 _NEAR, _FAR, _FAR_SHARE = 0.02, 0.07, 0.3
 _MINUTE: Final = 60 * SPARK_FPS
+#: What is said of a picture, and of its mirror image.
+_IN_A_MIRROR: Final = {"left": "right", "right": "left", "pan left": "pan right", "pan right": "pan left"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +219,10 @@ def mirrored(slots: Slots) -> Slots:
     )
     said_NL = slots.said_NL.clone()
     for name in ("direction", "second_direction", "camera"):
-        column = COLUMN[name]
-        values = ATTRIBUTES[column].values
-        for one, other in (("left", "right"), ("pan left", "pan right")):
-            if one in values:
-                first, second = values.index(one), values.index(other)
-                said_NL[:, column] = torch.where(
-                    slots.said_NL[:, column] == first,
-                    second,
-                    torch.where(slots.said_NL[:, column] == second, first, said_NL[:, column]),
-                )
+        column, values = COLUMN[name], ATTRIBUTES[COLUMN[name]].values
+        seen_V = torch.arange(NUM_VALUES)
+        seen_V[: len(values)] = torch.tensor([values.index(_IN_A_MIRROR.get(value, value)) for value in values])
+        said_NL[:, column] = seen_V[said_NL[:, column]]
     return replace(
         slots,
         slot_NCHW=slots.slot_NCHW.flip(-1),
