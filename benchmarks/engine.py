@@ -26,7 +26,8 @@ from torch import Tensor, nn
 
 from kinemark.model.cache import KVCache
 from kinemark.model.configs import TransformerConfig, spark
-from kinemark.model.transformer import PatchEmbedding, Transformer
+from kinemark.model.layers import PatchEmbedding
+from kinemark.model.transformer import Transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,8 +1,9 @@
-"""Every naming of the Wan family is read, and nothing in a checkpoint is ever run."""
+"""Every layout of the Wan family is read whole or refused, and nothing in a checkpoint is ever run."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +13,9 @@ import torch
 from safetensors.torch import save_file
 
 from kinemark.errors import FailureError, RequestError
-from kinemark.model.checkpoints import (
-    DIFFUSERS,
-    ORIGINAL,
-    detect,
-    digest,
-    fitted,
-    read,
-    strip_prefixes,
-    to_diffusers,
-    to_ours,
-)
-from kinemark.model.configs import tiny, wan_1_3b
+from kinemark.model.checkpoints import build, digest, fill, fitted, read
+from kinemark.model.configs import TransformerConfig, tiny, wan_1_3b, wan_14b, wan_14b_ends, wan_22_14b_image
+from kinemark.model.naming import to_diffusers, to_original
 from kinemark.model.transformer import Transformer
 
 CONFIG = tiny()
@@ -38,82 +30,6 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
-@pytest.mark.parametrize(
-    ("original", "diffusers"),
-    [
-        ("patch_embedding.weight", "patch_embedding.weight"),
-        ("text_embedding.0.bias", "condition_embedder.text_embedder.linear_1.bias"),
-        ("time_embedding.2.weight", "condition_embedder.time_embedder.linear_2.weight"),
-        ("time_projection.1.weight", "condition_embedder.time_proj.weight"),
-        ("blocks.17.modulation", "blocks.17.scale_shift_table"),
-        ("blocks.3.self_attn.q.weight", "blocks.3.attn1.to_q.weight"),
-        ("blocks.3.cross_attn.o.bias", "blocks.3.attn2.to_out.0.bias"),
-        ("blocks.3.cross_attn.norm_k.weight", "blocks.3.attn2.norm_k.weight"),
-        ("blocks.0.norm3.weight", "blocks.0.norm2.weight"),
-        ("blocks.0.ffn.0.weight", "blocks.0.ffn.net.0.proj.weight"),
-        ("blocks.29.ffn.2.bias", "blocks.29.ffn.net.2.bias"),
-        ("head.head.weight", "proj_out.weight"),
-        ("head.modulation", "scale_shift_table"),
-    ],
-)
-def test_names_in_both_directions(original: str, diffusers: str) -> None:
-    assert DIFFUSERS.from_original(original) == diffusers
-    assert DIFFUSERS.to_original(diffusers) == original
-    assert ORIGINAL.to_original(original) == ORIGINAL.from_original(original) == original
-
-
-def test_a_whole_state_goes_there_and_back(state: dict[str, torch.Tensor]) -> None:
-    theirs = to_diffusers(state)
-    assert len(theirs) == len(state)
-    assert detect(theirs) is DIFFUSERS
-    assert detect(state) is ORIGINAL
-    assert same(to_ours(theirs), state)
-
-
-@pytest.mark.parametrize(
-    ("wrapper", "prefix"),
-    [
-        (None, ""),
-        (None, "model."),
-        (None, "net."),
-        ("generator", "model."),
-        ("generator_ema", "model._fsdp_wrapped_module."),
-        ("model", "module._orig_mod."),
-    ],
-)
-def test_wrappers_and_prefixes_fall_away(state: dict[str, torch.Tensor], wrapper: str | None, prefix: str) -> None:
-    prefixed = {prefix + key: tensor for key, tensor in state.items()}
-    checkpoint = prefixed if wrapper is None else {wrapper: prefixed, "step": 7}
-    assert same(to_ours(checkpoint), state)
-
-
-def test_the_averaged_weights_are_preferred(state: dict[str, torch.Tensor]) -> None:
-    raw = {key: tensor + 1 for key, tensor in state.items()}
-    assert same(to_ours({"generator": raw, "generator_ema": state}), state)
-
-
-def test_prefixes_inside_a_name() -> None:
-    assert strip_prefixes("model.blocks.0._fsdp_wrapped_module.ffn.0.weight") == "blocks.0.ffn.0.weight"
-
-
-@pytest.mark.parametrize(
-    ("key", "meaning"),
-    [
-        ("blocks.0.cross_attn.k_img.weight", "CLIP image branch"),
-        ("blocks.0.attn2.add_k_proj.weight", "CLIP image branch"),
-        ("fps_embedding.weight", "SkyReels"),
-    ],
-)
-def test_parts_that_we_lack_are_named(key: str, meaning: str) -> None:
-    with pytest.raises(RequestError, match=meaning):
-        detect([ORIGINAL.marker, key])
-
-
-def test_a_stranger_is_refused() -> None:
-    with pytest.raises(RequestError, match=r"not a checkpoint of the Wan family.*first names: \['conv.weight'\]"):
-        to_ours({"conv.weight": torch.zeros(1)})
-
-
 def test_sizes_are_read_from_the_tensors(state: dict[str, torch.Tensor]) -> None:
     base = replace(CONFIG, in_channels=1, out_channels=1, width=12, heads=1, ffn=1, layers=9, text_dim=1)
     assert fitted(base, state) == CONFIG
@@ -122,9 +38,17 @@ def test_sizes_are_read_from_the_tensors(state: dict[str, torch.Tensor]) -> None
     assert fitted(wan_1_3b(), wan.state_dict()) == replace(wan_1_3b(), layers=2)
 
 
-def test_the_condition_is_not_part_of_the_latent() -> None:
-    config = replace(tiny(), condition_channels=3)
-    assert fitted(config, Transformer(config).state_dict()) == config
+@pytest.mark.parametrize("config", [wan_22_14b_image(), wan_14b_ends()])
+def test_what_stands_beside_the_latent_and_the_text_shows_too(config: TransformerConfig) -> None:
+    config = replace(config, layers=1)
+    with torch.device("meta"):
+        state = Transformer(config).state_dict()
+    assert fitted(wan_14b(), state) == config
+
+
+def test_heads_that_do_not_divide_the_width_are_refused(state: dict[str, torch.Tensor]) -> None:
+    with pytest.raises(RequestError, match="width of 24 does not divide into heads of 10"):
+        fitted(replace(CONFIG, width=40, heads=4), state)
 
 
 def test_sizes_that_are_missing_or_strange(state: dict[str, torch.Tensor]) -> None:
@@ -143,7 +67,7 @@ def test_files_are_read(state: dict[str, torch.Tensor], tmp_path: Path, ending: 
         save_file(state, path)
     else:
         torch.save({"generator_ema": dict(state)}, path)
-    assert same(to_ours(read(path)), state)
+    assert same(to_original(read(path)), state)
     assert digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -172,5 +96,73 @@ def test_damage_and_absence_are_told_apart(tmp_path: Path) -> None:
         read(damaged)
     with pytest.raises(RequestError, match="no checkpoint at"):
         read(tmp_path / "absent.safetensors")
-    with pytest.raises(RequestError, match="ending must be"):
+    with pytest.raises(RequestError, match=r"ends in .\.gguf., and must end in"):
         read(odd)
+
+
+def save_shards(state: dict[str, torch.Tensor], folder: Path) -> Path:
+    """Save as diffusers saves large models: shards, and an index that says where each tensor is."""
+    folder.mkdir()
+    names = sorted(state)
+    shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for name, keys in shards.items():
+        save_file({key: state[key] for key in keys}, folder / name)
+    listed = {key: name for name, keys in shards.items() for key in keys}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": listed}))
+    return index
+
+
+def test_folders_of_one_file_or_of_shards_are_read(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    save_shards(to_diffusers(state), tmp_path / "shards")
+    assert same(to_original(read(tmp_path / "shards")), state)
+    (tmp_path / "one").mkdir()
+    save_file(state, tmp_path / "one" / "diffusion_pytorch_model.safetensors")
+    assert same(to_original(read(tmp_path / "one")), state)
+
+
+def test_folders_that_are_not_whole(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"holds no \.safetensors file"):
+        read(tmp_path)
+    index = save_shards(state, tmp_path / "shards")
+    listed = json.loads(index.read_text())
+    listed["weight_map"]["head.extra"] = "model-00001-of-00002.safetensors"
+    index.write_text(json.dumps(listed))
+    with pytest.raises(FailureError, match=r"lack head\.extra, which the index names"):
+        read(tmp_path / "shards")
+    (tmp_path / "shards" / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(FailureError, match=r"lacks model-00002-of-00002\.safetensors"):
+        read(tmp_path / "shards")
+    for nonsense in ("[]", "{", '{"weight_map": 3}'):
+        index.write_text(nonsense)
+        with pytest.raises(FailureError, match="is not an index of shards"):
+            read(tmp_path / "shards")
+
+
+def test_a_file_cut_short_is_damaged(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    for name, save in (("a.safetensors", save_file), ("a.pt", torch.save)):
+        path = tmp_path / name
+        save(state, path)
+        path.write_bytes(path.read_bytes()[:-1000])
+        with pytest.raises(FailureError, match="is damaged"):
+            read(path)
+
+
+def test_a_pickle_of_the_old_kind_is_read(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert same(read(tmp_path / "old.pth"), state)
+
+
+def test_tensors_of_another_model_are_named(state: dict[str, torch.Tensor]) -> None:
+    built = build(CONFIG, state, "it")
+    assert same(built.state_dict(), state)
+    assert not any(parameter.requires_grad for parameter in built.parameters())
+    lost = {key: tensor for key, tensor in state.items() if key != "head.head.bias"}
+    with pytest.raises(FailureError, match=r"a file does not fit the model: it lacks head\.head\.bias; use whole"):
+        fill(built, lost, "a file")
+    with pytest.raises(FailureError, match=r"has novelty, which does not belong there"):
+        fill(built, state | {"novelty": torch.zeros(1)}, "a file")
+    with pytest.raises(FailureError, match=r"has head\.head\.bias of \(3,\) in place of \(16,\)"):
+        fill(built, state | {"head.head.bias": torch.zeros(3)}, "a file")
+    with pytest.raises(FailureError, match=r"and \d+ more"):
+        fill(built, {}, "a file")

@@ -154,11 +154,22 @@ class SelfAttention(Attention):
 
 
 class CrossAttention(Attention):
-    """Attention from the video's tokens to the text's: no positions, and no mask over padding."""
+    """Attention from the video's tokens to the text's, and to a picture's: no positions, and no mask over padding."""
 
-    def forward(self, x_BLD: Tensor, text_BKD: Tensor) -> Tensor:
-        """Attend from every video token to every text token."""
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        if config.image_dim:
+            self.k_img = nn.Linear(config.width, config.width)
+            self.v_img = nn.Linear(config.width, config.width)
+            self.norm_k_img = RMSNorm(config.width, config.eps)
+
+    def forward(self, x_BLD: Tensor, text_BKD: Tensor, image_BKD: Tensor | None = None) -> Tensor:
+        """Attend from every video token to every text token and, by itself, to every token of given pictures."""
         q_BNLE = self._split(self.norm_q(self.q(x_BLD)))
         k_BNKE = self._split(self.norm_k(self.k(text_BKD)))
         v_BNKE = self._split(self.v(text_BKD))
-        return self._merge(attend(q_BNLE, k_BNKE, v_BNKE))
+        seen_BNLE = attend(q_BNLE, k_BNKE, v_BNKE)
+        if image_BKD is not None:
+            k_BNKE = self._split(self.norm_k_img(self.k_img(image_BKD)))
+            seen_BNLE = seen_BNLE + attend(q_BNLE, k_BNKE, self._split(self.v_img(image_BKD)))
+        return self._merge(seen_BNLE)

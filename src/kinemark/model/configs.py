@@ -1,18 +1,19 @@
 """Transformer configurations: each is a function that returns a complete frozen value.
 
-The Wan sizes are those of Wan-Video/Wan2.1 and Wan2.2 `wan/configs/*.py`; a variant is a `dataclasses.replace`
-(Wan 2.2 image to video concatenates its condition: `replace(wan_14b(), in_channels=36)`).
+The Wan sizes are those of Wan-Video/Wan2.1 and Wan2.2 `wan/configs/*.py`; a variant is a `dataclasses.replace`.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from kinemark.model.layout import MAP_CHANNELS
 from kinemark.timeline import Capability
 
 Prediction = Literal["velocity", "clean"]
+#: Wan's image to video lays the latent of the given pictures beside the noised one, and which of four frames are given.
+WAN_CONDITION: Final = 16 + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class TransformerConfig:
     resolution and a token sits at its centre."""
     condition_channels: int = 0
     """Channels of the condition that is laid beside the noised latent (spark: `layout.layout_map`)."""
+    image_dim: int = 0
+    """Width of the features of given pictures that cross-attention sees beside the text (Wan 2.1 image to video: 1280);
+    0: none."""
+    image_positions: int = 0
+    """Learned positions of these features, where a first and a last picture are told apart by them (514); 0: none."""
     filters_noise: bool = False
     """Show the noised latent through `transformer.NoiseFilter`; Wan shows it as it is."""
     pooled_text: bool = False
@@ -154,6 +160,21 @@ def wan_5b() -> TransformerConfig:
 def wan_14b() -> TransformerConfig:
     """Return Wan2.1-T2V-14B, which is also each expert of Wan2.2-T2V-A14B."""
     return _wan(channels=16, width=5120, heads=40, ffn=13824, layers=40)
+
+
+def wan_14b_image() -> TransformerConfig:
+    """Return Wan2.1-I2V-14B: a first picture as channels beside the latent, and as CLIP features beside the text."""
+    return replace(wan_14b(), condition_channels=WAN_CONDITION, image_dim=1280)
+
+
+def wan_14b_ends() -> TransformerConfig:
+    """Return Wan2.1-FLF2V-14B, which is given a first and a last picture."""
+    return replace(wan_14b_image(), image_positions=514)
+
+
+def wan_22_14b_image() -> TransformerConfig:
+    """Return each expert of Wan2.2-I2V-A14B, which sees the first picture as channels only."""
+    return replace(wan_14b(), condition_channels=WAN_CONDITION)
 
 
 def _wan(*, channels: int, width: int, heads: int, ffn: int, layers: int) -> TransformerConfig:

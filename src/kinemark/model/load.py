@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
-from kinemark.model.checkpoints import digest
+from kinemark.model.checkpoints import digest, fill
 from kinemark.model.configs import TransformerConfig
 from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
@@ -170,11 +170,7 @@ def _fill(parts: Mapping[str, nn.Module], state: Mapping[str, Tensor], path: Pat
         raise FailureError(f"{path} holds tensors of no part of the model ({', '.join(strays[:3])})")
     for prefix, module in parts.items():
         own = {key.partition(".")[2]: tensor for key, tensor in state.items() if key.startswith(f"{prefix}.")}
-        try:
-            module.load_state_dict(own, strict=True, assign=True)
-        except RuntimeError as error:
-            raise FailureError(f"the tensors in {path} do not fit the {prefix} that its header describes") from error
-        module.eval().requires_grad_(requires_grad=False)
+        fill(module, own, f"the {prefix} in {path}")
 
 
 def save_model(

@@ -6,12 +6,11 @@ those of the original Wan checkpoints, the naming trap included: in a block `nor
 residual stream are float32 whatever the weights are.
 
 B batch, F slots, C channels, H W size of the latent, h w tokens in a column and a row, S tokens of one slot (h w),
-L tokens (F S, in raster order), D width, N heads, P rotary pairs.
+L tokens (F S, in raster order), D width, N heads, P rotary pairs, K tokens attended to, I width of picture features.
 """
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from kinemark.model.attention import CrossAttention, Join, SelfAttention, block_causal_mask, rotary_table
+from kinemark.model.layers import FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
 from kinemark.model.precision import fast_dtype
 
 if TYPE_CHECKING:
@@ -30,91 +30,6 @@ if TYPE_CHECKING:
 GATES = (2, 5)  # rows of a block's modulation; the others are shifts and scales
 NEAR = 1.5  # beside queries and keys of mean square 1
 TIMESTEPS = 1000.0  # Wan counts noise from 0 to 1000; sigma counts it from 0 to 1
-
-
-class PatchEmbedding(nn.Module):
-    """A convolution whose stride is its kernel, computed as the matrix product that it is."""
-
-    def __init__(self, channels: int, width: int, patch: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.patch = patch
-        self.weight = nn.Parameter(torch.empty(width, channels, *patch))
-        self.bias = nn.Parameter(torch.zeros(width))
-
-    def forward(self, x_BCFHW: Tensor) -> Tensor:
-        """Cut the latent into patches, slot by slot in raster order, and project each to a token of L D."""
-        _, height, width = self.patch
-        patches = rearrange(x_BCFHW, "b c f (h q) (w r) -> b (f h w) (c q r)", q=height, r=width)
-        return F.linear(patches.to(self.weight.dtype), self.weight.flatten(1), self.bias)
-
-
-class NoiseFilter(nn.Module):
-    """Shows each patch of a noised latent through the square root of its Wiener filter.
-
-    For x = (1 - sigma) clean + sigma noise the best linear guess at a clean patch has, along each principal direction
-    of clean patches, the gain g = (1 - sigma) v / ((1 - sigma)^2 v + sigma^2), with v the variance along it. Directions
-    in which clean patches hardly vary, most of them, hold nothing but noise; a small network otherwise spends most of
-    its training on not listening to them, and at pure noise on not listening at all. The square root, at most 1, keeps
-    what is left of the signal large enough to be used. Until `fit`, all directions are alike.
-    """
-
-    def __init__(self, channels: int, patch: tuple[int, int, int]) -> None:
-        super().__init__()
-        _, self.height, self.width = patch
-        size = channels * self.height * self.width
-        # Not torch.eye: on the meta device, where weights are loaded, it imports the compiler, which takes seconds.
-        self.basis = nn.Parameter(torch.zeros(size, size).fill_diagonal_(1.0), requires_grad=False)
-        self.variance = nn.Parameter(torch.full((size,), 0.3), requires_grad=False)
-
-    def forward(self, x_BCFHW: Tensor, sigma_BF: Tensor) -> Tensor:
-        """Return what is shown; shape and dtype stay."""
-        clean_BF11 = (1 - sigma_BF)[..., None, None]
-        variance = self.variance.float()
-        gain_BF1E = clean_BF11 * variance / (clean_BF11.square() * variance + sigma_BF[..., None, None].square())
-        basis = self.basis.float()
-        along_BFSE = self._patches(x_BCFHW).float() @ basis
-        shown_BFSE = (along_BFSE * gain_BF1E.clamp(max=1.0).sqrt()) @ basis.mT
-        return rearrange(
-            shown_BFSE,
-            "b f (h w) (c q r) -> b c f (h q) (w r)",
-            h=x_BCFHW.shape[3] // self.height,
-            q=self.height,
-            r=self.width,
-        ).to(x_BCFHW.dtype)
-
-    @torch.no_grad()
-    def fit(self, clean_BCFHW: Tensor) -> None:
-        """Take principal directions and variances from clean latents."""
-        patches = self._patches(clean_BCFHW).flatten(0, 2).double()
-        centred = patches - patches.mean(dim=0)
-        values, vectors = torch.linalg.eigh(centred.mT @ centred / len(centred))
-        self.basis.copy_(vectors)
-        self.variance.copy_(values.clamp(min=1e-6))
-
-    def _patches(self, x_BCFHW: Tensor) -> Tensor:
-        return rearrange(x_BCFHW, "b c f (h q) (w r) -> b f (h w) (c q r)", q=self.height, r=self.width)
-
-
-class TanhGELU(nn.Module):
-    """GELU in its tanh form (arXiv 1606.08415, section 2).
-
-    On a CPU it is written as x sigmoid(2 u), which is 0.5 x (1 + tanh u) and twice as fast.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the activation; shape and dtype stay."""
-        if x.device.type != "cpu":
-            return F.gelu(x, approximate="tanh")
-        slope = 2 * (2 / math.pi) ** 0.5
-        return x * torch.sigmoid(x * (slope + slope * 0.044715 * x.square()))
-
-
-class FloatLayerNorm(nn.LayerNorm):
-    """Layer norm in float32 even where the weights are not."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise; the result is float32."""
-        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
 
 
 class Block(nn.Module):
@@ -139,6 +54,7 @@ class Block(nn.Module):
         table_B1LP2: Tensor,
         mask_B1LK: Tensor | None = None,
         join: Join | None = None,
+        image_BKD: Tensor | None = None,
     ) -> Tensor:
         """Return the residual stream (float32) after this block.
 
@@ -149,13 +65,14 @@ class Block(nn.Module):
             table_B1LP2: rotary table of the tokens.
             mask_B1LK: which tokens each token may attend to; None: all.
             join: the cache's layer, if there is one.
+            image_BKD: embedded features of given pictures, where the model sees them.
         """
         dtype = self.self_attn.q.weight.dtype
         modulation = (self.modulation.float() + noise_BF6D).unsqueeze(3).unbind(2)
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation
         attended = self.self_attn(_modulate(self.norm1(x_BLD), shift1, scale1).to(dtype), table_B1LP2, mask_B1LK, join)
         x_BLD = _gated_add(x_BLD, gate1, attended)
-        x_BLD = x_BLD + self.cross_attn(self.norm3(x_BLD).to(dtype), text_BKD)
+        x_BLD = x_BLD + self.cross_attn(self.norm3(x_BLD).to(dtype), text_BKD, image_BKD)
         return _gated_add(x_BLD, gate2, self.ffn(_modulate(self.norm2(x_BLD), shift2, scale2).to(dtype)))
 
 
@@ -226,6 +143,8 @@ class Transformer(nn.Module):
         if config.pooled_text:
             pooled = nn.Linear(config.text_len * config.text_dim, 2 * width)
             self.pooled_embedding = nn.Sequential(pooled, nn.SiLU(), nn.Linear(2 * width, width))
+        if config.image_dim:
+            self.img_emb = ImageEmbedding(config.image_dim, width, config.image_positions)
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.head = Head(config)
@@ -278,6 +197,7 @@ class Transformer(nn.Module):
         cache: KVCache | None = None,
         write: bool = False,
         condition_BCFHW: Tensor | None = None,
+        image_BKI: Tensor | None = None,
     ) -> Tensor:
         """Return the raw output (`config.predicts` says what it is) for slots of noised latent.
 
@@ -293,9 +213,12 @@ class Transformer(nn.Module):
             write: append the new slots to the cache.
             condition_BCFHW: what is shown beside the latent, with `config.condition_channels` channels; None where the
                 model takes none.
+            image_BKI: features of given pictures (one item broadcasts), where `config.image_dim` says that they are
+                seen; None where not.
 
         Raises:
-            ValueError: a size does not fit the patch, the text is too long, or sigma does not broadcast.
+            ValueError: a size does not fit the patch, the text is too long, sigma does not broadcast, or a condition
+                or picture is given to a model that takes none, or is missing.
         """
         batch, _, slots, height, width = x_BCFHW.shape
         grid = self._grid(height, width)
@@ -314,13 +237,14 @@ class Transformer(nn.Module):
         sigma_BF = _per_slot(sigma_BF, batch, slots, x_BCFHW.device)
         level_BFD, noise_BF6D = self._embed_noise(sigma_BF, text_BLD)
         text = self.text_embedding(text_BLD.to(self.patch_embedding.weight.dtype))
+        image = self._embed_image(image_BKI, batch)
         dtype = x_BCFHW.dtype
         if self.config.filters_noise:
             x_BCFHW = self.noise_filter(x_BCFHW, sigma_BF)
         x_BLD = self.patch_embedding(self._beside(x_BCFHW, condition_BCFHW)).float()
         for index, block in enumerate(self.blocks):
             join = None if cache is None else partial(cache.join, index)
-            x_BLD = block(x_BLD, noise_BF6D, text, table, mask, join)
+            x_BLD = block(x_BLD, noise_BF6D, text, table, mask, join, image)
         if cache is not None:
             cache.close(write=write)
         _, patch_height, patch_width = self.config.patch
@@ -350,6 +274,15 @@ class Transformer(nn.Module):
         if channels != self.config.condition_channels:
             raise ValueError(f"a condition of {channels} channels; the model takes {self.config.condition_channels}")
         return x_BCFHW if condition_BCFHW is None else torch.cat((x_BCFHW, condition_BCFHW.to(x_BCFHW.dtype)), dim=1)
+
+    def _embed_image(self, image_BKI: Tensor | None, batch: int) -> Tensor | None:
+        width = 0 if image_BKI is None else image_BKI.shape[2]
+        if width != self.config.image_dim:
+            raise ValueError(f"picture features of width {width}; the model takes {self.config.image_dim} (0: none)")
+        if image_BKI is None:
+            return None
+        tokens_BKD: Tensor = self.img_emb(image_BKI)
+        return tokens_BKD.expand(batch, -1, -1)
 
     def _embed_noise(self, sigma_BF: Tensor, text_BLD: Tensor) -> tuple[Tensor, Tensor]:
         """Return the level's embedding (for the head) and its projection (for the blocks), in float32."""
