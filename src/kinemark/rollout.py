@@ -17,7 +17,7 @@ from einops import rearrange, repeat
 from kinemark.joins import joined
 from kinemark.model.autoencoder import COLOURS, SCALE, encode
 from kinemark.sampling.coarse import experts_of
-from kinemark.sampling.conditions import Conditions, Use, drawn
+from kinemark.sampling.conditions import Conditions, drawn
 from kinemark.sampling.laid_out import with_layout
 from kinemark.sampling.sides import meetings, sides, stream_sides
 from kinemark.sizes import SPARK_SIZES
@@ -99,8 +99,7 @@ def conditions_of(timeline: Timeline, model: Model, seed: int) -> Conditions:
         time_F=torch.tensor([*slots, *(still.time for still in stills)], dtype=torch.float32),
         cap_F=torch.tensor([*caps, *(0.0 for _ in stills)]),
         known=known,
-        noise=drawn([seed], (channels, height, width), Use.START),
-        history_noise=drawn([seed], (channels, height, width), Use.HISTORY),
+        noise=drawn([seed], (channels, height, width)),
     )
     return with_layout(conditions, model, [seed], len(slots))
 

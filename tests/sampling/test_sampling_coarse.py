@@ -14,7 +14,7 @@ from kinemark.sampling.coarse import (
     sample_coarse_first,
     stream_coarse_first,
 )
-from kinemark.sampling.conditions import Conditions, stored
+from kinemark.sampling.conditions import Conditions, Use, stored
 from kinemark.sampling.flow import per_slot, velocity_from_clean
 from kinemark.sampling.guidance import Guided
 from kinemark.sampling.streaming import Coarse, SamplerConfig
@@ -39,9 +39,9 @@ def ask(height=16, width=24, slots=2, batch=2):
 
 def test_noise_stays_standard_when_it_is_shrunk():
     small = coarsened(ask(64, 64, 4), COARSE)
-    for noise in (small.noise, small.history_noise):
-        assert noise(range(4)).shape == small.shape
-        assert noise(range(4)).std().item() == pytest.approx(1.0, abs=0.03)
+    for use in Use:
+        assert small.noise(range(4), use).shape == small.shape
+        assert small.noise(range(4), use).std().item() == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.parametrize("size", [(16, 24), (8, 16), (24, 40)])

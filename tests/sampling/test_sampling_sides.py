@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemark.sampling.coarse import Experts
-from kinemark.sampling.conditions import Conditions, stored
+from kinemark.sampling.conditions import Conditions, Use, stored
 from kinemark.sampling.flow import per_slot, velocity_from_clean
 from kinemark.sampling.sides import MEETING, count_all_steps, meetings, sides, stream_sides
 from kinemark.sampling.streaming import SamplerConfig
@@ -116,10 +116,7 @@ def test_a_part_keeps_what_belongs_to_its_slots():
     assert part.shape == (1, 4, 3, 8, 8)
     assert part.cap_F.tolist() == [1, 1, 0]
     assert part.time_F.tolist() == [1, 2, 4]
-    for latents, whole in (
-        (part.known, conditions.known),
-        (part.noise, conditions.noise),
-        (part.history_noise, conditions.history_noise),
-    ):
-        assert torch.equal(latents([0, 2]), whole([1, 4]))
+    assert torch.equal(part.known([0, 2]), conditions.known([1, 4]))
+    for use in Use:
+        assert torch.equal(part.noise([0, 2], use), conditions.noise([1, 4], use))
     assert torch.equal(part.layout_BSFK, conditions.layout_BSFK[:, :, [1, 2, 4]])

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from kinemark.model.autoencoder import unpack
-from kinemark.sampling.conditions import Conditions
+from kinemark.sampling.conditions import Conditions, Use
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.training.loop import build_trainee, train
 from kinemark.training.observe import SHEET_SCENES, SheetObserver, from_noise, from_small_truth
@@ -58,5 +58,5 @@ def test_a_scene_expert_is_handed_noise():
     usual = SamplerConfig()
     shown, sampler = from_noise(conditions, usual)
     assert sampler == usual.scene_pass()
-    assert shown.shape == shown.noise(range(3)).shape == (2, 12, 3, 32, 32)
+    assert shown.shape == shown.noise(range(3), Use.START).shape == (2, 12, 3, 32, 32)
     assert (shown.cap_F == 1).all()

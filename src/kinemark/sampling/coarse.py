@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kinemark.model.transformer import Transformer
-    from kinemark.sampling.conditions import Conditions, Latents
+    from kinemark.sampling.conditions import Conditions
     from kinemark.sampling.flow import Denoiser
     from kinemark.sampling.solvers import Watcher
     from kinemark.sampling.streaming import Coarse, SamplerConfig
@@ -87,15 +87,11 @@ def coarsened(conditions: Conditions, coarse: Coarse) -> Conditions:
     *outer, height, width = conditions.shape
     batch, channels, slots = outer
 
-    def smaller(latents: Latents, gain: float = 1.0) -> Latents:
-        return lambda asked: shrunk(latents(asked), coarse) * gain
-
     return replace(
         conditions,
         shape=(batch, channels, slots, height // coarse.factor, width // coarse.factor),
-        known=smaller(conditions.known),
-        noise=smaller(conditions.noise, coarse.factor),
-        history_noise=smaller(conditions.history_noise, coarse.factor),
+        known=lambda asked: shrunk(conditions.known(asked), coarse),
+        noise=lambda asked, use: shrunk(conditions.noise(asked, use), coarse) * coarse.factor,
     )
 
 

@@ -22,16 +22,23 @@ if TYPE_CHECKING:
 
 Latents = Callable[[Sequence[int]], "Tensor"]
 """Slots -> their latents `[B, C, F, H, W]`."""
+Noise = Callable[[Sequence[int], int], "Tensor"]
+"""(slots, use) -> normal noise `[B, C, F, H, W]`; the same whenever it is asked for, another for each `Use`."""
 
-#: Keeps the noise of one slot apart from that of the next seed's.
+#: Keeps the noise of one slot apart from that of the next seed's, and that of one use from the next.
 _STRIDE = 1_000_003
+_APART = 1_099_511_627_791
 
 
 class Use(IntEnum):
-    """What noise is for: to start from, or to be mixed into slots that are done."""
+    """What noise is for."""
 
     START = 0
+    """To start from."""
     HISTORY = 1
+    """To be mixed into slots that are done."""
+    AGAIN = 2
+    """To go back up to a noise level; AGAIN + n after step n of a solver that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,7 @@ class Conditions:
         time_F: the time of each slot, in slots. A still that leads a clip is a slot of its own, at its own time.
         cap_F: the noise level at which each slot joins: 0 is given and kept, 1 is made from noise alone.
         known: the given latents; asked for where the cap is below 1.
-        noise: what each slot starts from.
-        history_noise: what is mixed into each slot that is done, where a sampler keeps noisy history.
+        noise: all noise that a sampler mixes in.
         layout_BSFK: where the subjects are in each slot (`model.layout`), for a model that is shown it.
     """
 
@@ -54,8 +60,7 @@ class Conditions:
     time_F: Tensor
     cap_F: Tensor
     known: Latents
-    noise: Latents
-    history_noise: Latents
+    noise: Noise
     layout_BSFK: Tensor | None = None
 
     @property
@@ -65,18 +70,13 @@ class Conditions:
 
     def to(self, device: torch.device) -> Conditions:
         """The same on another device."""
-
-        def moved(latents: Latents) -> Latents:
-            return lambda slots: latents(slots).to(device)
-
         return replace(
             self,
             text_BFLD=self.text_BFLD.to(device),
             time_F=self.time_F.to(device),
             cap_F=self.cap_F.to(device),
-            known=moved(self.known),
-            noise=moved(self.noise),
-            history_noise=moved(self.history_noise),
+            known=lambda slots: self.known(slots).to(device),
+            noise=lambda slots, use: self.noise(slots, use).to(device),
             layout_BSFK=None if self.layout_BSFK is None else self.layout_BSFK.to(device),
         )
 
@@ -85,8 +85,8 @@ class Conditions:
         chosen = list(slots)
         batch, channels, _, height, width = self.shape
 
-        def renumbered(latents: Latents) -> Latents:
-            return lambda asked: latents([chosen[place] for place in asked])
+        def of_whole(places: Sequence[int]) -> list[int]:
+            return [chosen[place] for place in places]
 
         return replace(
             self,
@@ -94,9 +94,8 @@ class Conditions:
             text_BFLD=self.text_BFLD[:, chosen],
             time_F=self.time_F[chosen],
             cap_F=self.cap_F[chosen],
-            known=renumbered(self.known),
-            noise=renumbered(self.noise),
-            history_noise=renumbered(self.history_noise),
+            known=lambda places: self.known(of_whole(places)),
+            noise=lambda places, use: self.noise(of_whole(places), use),
             layout_BSFK=None if self.layout_BSFK is None else self.layout_BSFK[:, :, chosen],
         )
 
@@ -120,8 +119,7 @@ class Conditions:
             time_F=torch.arange(slots, dtype=torch.float32),
             cap_F=torch.ones(slots),
             known=lambda asked: torch.zeros(len(seeds), channels, len(asked), height, width),
-            noise=drawn(seeds, (channels, height, width), Use.START),
-            history_noise=drawn(seeds, (channels, height, width), Use.HISTORY),
+            noise=drawn(seeds, (channels, height, width)),
         )
 
 
@@ -130,15 +128,18 @@ def stored(latent_BCFHW: Tensor) -> Latents:
     return lambda slots: latent_BCFHW[:, :, list(slots)]
 
 
-def drawn(seeds: Sequence[int], shape: tuple[int, int, int], use: Use) -> Latents:
+def drawn(seeds: Sequence[int], shape: tuple[int, int, int]) -> Noise:
     """Normal noise for latents of `shape` (C, H, W), drawn when it is asked for.
 
     Each clip has its own seed, and each slot a generator of its own, so that noise depends neither on what else is in
     the batch nor on how long the clip is. Drawn on the CPU: one seed is one clip on every device.
     """
 
-    def of(seed: int, slot: int) -> Tensor:
-        generator = torch.Generator().manual_seed((seed * _STRIDE + 2 * slot + use) % (1 << 63))
-        return torch.randn(shape, generator=generator)
+    def of(seed: int, slot: int, use: int) -> Tensor:
+        number = seed * _STRIDE + 2 * slot + use % 2 + use // 2 * _APART
+        return torch.randn(shape, generator=torch.Generator().manual_seed(number % (1 << 63)))
 
-    return lambda slots: torch.stack([torch.stack([of(seed, slot) for slot in slots], dim=1) for seed in seeds])
+    def draw(slots: Sequence[int], use: int) -> Tensor:
+        return torch.stack([torch.stack([of(seed, slot, use) for slot in slots], dim=1) for seed in seeds])
+
+    return draw

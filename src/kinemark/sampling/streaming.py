@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from kinemark.model.cache import CachePolicy, KVCache, within
+from kinemark.sampling.conditions import Use
 from kinemark.sampling.flow import noised, per_slot
 from kinemark.sampling.order import Run, in_order, ranks
 from kinemark.sampling.schedule import noise_matrix, shifted_sigmas
@@ -153,7 +154,7 @@ def stream(
     for block in blocks:
         memory.follow(block)
         ask = memory.asking(block.slots)
-        x_BCFHW = integrate(ask, _start(conditions, block), block.sigma_SF, config.solver, watch)
+        x_BCFHW = _solve(ask, conditions, block, config, watch)
         if block.commits:
             memory.commit(block.slots, x_BCFHW)
         yield block.slots, x_BCFHW
@@ -194,7 +195,7 @@ class _Memory:
         """Add finished slots, with a little noise unless they were given."""
         conditions = self._conditions
         level_F = conditions.cap_F[list(slots)].clamp(max=self._config.history_sigma)
-        self._write(slots, noised(x_BCFHW, conditions.history_noise(slots), per_slot(level_F)), level_F)
+        self._write(slots, noised(x_BCFHW, conditions.noise(slots, Use.HISTORY), per_slot(level_F)), level_F)
 
     def _write(self, slots: tuple[int, ...], history_BCFHW: Tensor, level_F: Tensor) -> None:
         self.asking(slots)(history_BCFHW, level_F.expand(len(history_BCFHW), -1), write=True)
@@ -249,11 +250,20 @@ def sample_jointly(
         condition_BCFHW=conditions.beside(slots),
     )
     everything = _block(Run(slots, given=False, seen=False), conditions.cap_F, config.first_steps, config)
-    return integrate(ask, _start(conditions, everything), everything.sigma_SF, config.solver, watch)
+    return _solve(ask, conditions, everything, config, watch)
+
+
+def _solve(
+    ask: partial[Tensor], conditions: Conditions, block: Block, config: SamplerConfig, watch: Watcher | None
+) -> Tensor:
+    def fresh(step: int) -> Tensor:
+        return conditions.noise(block.slots, Use.AGAIN + step)
+
+    return integrate(ask, _start(conditions, block), block.sigma_SF, config.solver, fresh, watch)
 
 
 def _start(conditions: Conditions, block: Block) -> Tensor:
-    noise_BCFHW = conditions.noise(block.slots)
+    noise_BCFHW = conditions.noise(block.slots, Use.START)
     if bool((conditions.cap_F[list(block.slots)] == 1).all()):
         return noise_BCFHW
     return noised(conditions.known(block.slots), noise_BCFHW, per_slot(block.sigma_SF[0]))
