@@ -6,6 +6,8 @@ from kinemark.model.configs import tiny
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import (
     CleanPredictor,
+    Switched,
+    WholeTimesteps,
     clean_from_velocity,
     denoiser_of,
     noised,
@@ -53,3 +55,29 @@ def test_a_transformer_becomes_a_denoiser_by_what_it_predicts():
         clean_BCFHW = transformer(x_BCFHW, sigma_BF, text_BLD)
         velocity_BCFHW = denoiser(x_BCFHW, sigma_BF, text_BLD)
     assert torch.allclose(clean_from_velocity(x_BCFHW, velocity_BCFHW, per_slot(sigma_BF)), clean_BCFHW, atol=1e-5)
+
+
+class Told:
+    """A network that remembers what noise levels it is told."""
+
+    def __init__(self):
+        self.levels = []
+
+    def __call__(self, x_BCFHW, sigma_BF, text_BLD, **around):
+        self.levels.append(sigma_BF)
+        return x_BCFHW
+
+
+def test_timesteps_are_rounded_down_and_exact():
+    network = Told()
+    WholeTimesteps(network)(torch.zeros(1, 4, 2, 2, 2), torch.tensor([[0.9375, 0.999999]]), torch.zeros(1, 6, 8))
+    assert (1000 * network.levels[0]).tolist() == [[937.0, 999.0]]
+
+
+def test_experts_take_turns_at_the_boundary():
+    high, low = Told(), Told()
+    denoiser = Switched(high, low, 0.875)
+    for level in (1.0, 0.875, 0.87):
+        denoiser(torch.zeros(1, 4, 2, 2, 2), torch.tensor([[level, 0.0]]), torch.zeros(1, 6, 8))
+    assert [float(level.max()) for level in high.levels] == [1.0, 0.875]
+    assert [round(float(level.max()), 2) for level in low.levels] == [0.87]

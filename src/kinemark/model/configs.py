@@ -12,6 +12,8 @@ from kinemark.model.layout import MAP_CHANNELS
 from kinemark.timeline import Capability
 
 Prediction = Literal["velocity", "clean"]
+#: Wan counts noise from 0 to 1000; sigma counts it from 0 to 1.
+TIMESTEPS: Final = 1000
 #: Wan's image to video lays the latent of the given pictures beside the noised one, and which of four frames are given.
 WAN_CONDITION: Final = 16 + 4
 

@@ -20,6 +20,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from kinemark.model.attention import CrossAttention, Join, SelfAttention, block_causal_mask, rotary_table
+from kinemark.model.configs import TIMESTEPS
 from kinemark.model.layers import FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
 from kinemark.model.precision import fast_dtype
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 GATES = (2, 5)  # rows of a block's modulation; the others are shifts and scales
 NEAR = 1.5  # beside queries and keys of mean square 1
-TIMESTEPS = 1000.0  # Wan counts noise from 0 to 1000; sigma counts it from 0 to 1
 
 
 class Block(nn.Module):

@@ -11,9 +11,11 @@ Shape suffixes: B batch, C channels, F slots, H W latent size, L tokens, D width
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypedDict, Unpack
 
 from einops import rearrange
+
+from kinemark.model.configs import TIMESTEPS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,21 +47,20 @@ def clean_from_velocity(x: Tensor, velocity: Tensor, sigma: Tensor | float) -> T
     return x - sigma * velocity
 
 
+class Around(TypedDict, total=False):
+    """What slots are denoised among; each as in `Transformer.forward`."""
+
+    time_BF: Tensor | None
+    block_F: Tensor | None
+    cache: KVCache | None
+    write: bool
+    condition_BCFHW: Tensor | None
+
+
 class Denoiser(Protocol):
     """What a sampler can sample: a network, or a wrapper of one, that answers with the velocity."""
 
-    def __call__(
-        self,
-        x_BCFHW: Tensor,
-        sigma_BF: Tensor,
-        text_BLD: Tensor,
-        *,
-        time_BF: Tensor | None = None,
-        block_F: Tensor | None = None,
-        cache: KVCache | None = None,
-        write: bool = False,
-        condition_BCFHW: Tensor | None = None,
-    ) -> Tensor:
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
         """The velocity `[B, C, F, H, W]` of slots, each at its level; arguments as in `Transformer.forward`."""
 
 
@@ -69,30 +70,41 @@ class CleanPredictor:
 
     network: Denoiser
 
-    def __call__(
-        self,
-        x_BCFHW: Tensor,
-        sigma_BF: Tensor,
-        text_BLD: Tensor,
-        *,
-        time_BF: Tensor | None = None,
-        block_F: Tensor | None = None,
-        cache: KVCache | None = None,
-        write: bool = False,
-        condition_BCFHW: Tensor | None = None,
-    ) -> Tensor:
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
         """The velocity towards the clean latents that the network predicts."""
-        clean_BCFHW = self.network(
-            x_BCFHW,
-            sigma_BF,
-            text_BLD,
-            time_BF=time_BF,
-            block_F=block_F,
-            cache=cache,
-            write=write,
-            condition_BCFHW=condition_BCFHW,
-        )
+        clean_BCFHW = self.network(x_BCFHW, sigma_BF, text_BLD, **around)
         return velocity_from_clean(x_BCFHW, clean_BCFHW, per_slot(sigma_BF))
+
+
+@dataclass(frozen=True, slots=True)
+class WholeTimesteps:
+    """A network that is told noise levels in whole thousandths, rounded down: as Wan's pipelines tell them."""
+
+    network: Denoiser
+
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
+        """The velocity that the network gives at the whole timestep."""
+        return self.network(x_BCFHW, (TIMESTEPS * sigma_BF.double()).floor() / TIMESTEPS, text_BLD, **around)
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """Two experts for ranges of noise (Wan 2.2 A14B; eDiff-I, arXiv 2211.01324).
+
+    Attributes:
+        high: answers where any slot is at `boundary` or above.
+        low: answers where all are below.
+        boundary: a noise level.
+    """
+
+    high: Denoiser
+    low: Denoiser
+    boundary: float
+
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
+        """The velocity of whichever expert is responsible."""
+        expert = self.high if float(sigma_BF.max()) >= self.boundary else self.low
+        return expert(x_BCFHW, sigma_BF, text_BLD, **around)
 
 
 def denoiser_of(transformer: Transformer) -> Denoiser:

@@ -6,17 +6,16 @@ Shape suffixes: B batch, C channels, F slots, H W latent size, L tokens, D width
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 import torch
 from einops import reduce
 
-from kinemark.sampling.flow import Denoiser, clean_from_velocity, denoiser_of, per_slot
+from kinemark.sampling.flow import Around, Denoiser, clean_from_velocity, denoiser_of, per_slot
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kinemark.model.cache import KVCache
     from kinemark.model.transformer import Transformer
 
 #: How closely spark follows a prompt unless told otherwise.
@@ -62,28 +61,10 @@ class Guided:
     interval: tuple[float, float] = (0.0, 1.0)
     along: float = 1.0
 
-    def __call__(
-        self,
-        x_BCFHW: Tensor,
-        sigma_BF: Tensor,
-        text_BLD: Tensor,
-        *,
-        time_BF: Tensor | None = None,
-        block_F: Tensor | None = None,
-        cache: KVCache | None = None,
-        write: bool = False,
-        condition_BCFHW: Tensor | None = None,
-    ) -> Tensor:
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
         """The guided velocity of every slot."""
         velocity_2BCFHW = self.denoiser(
-            _twice(x_BCFHW),
-            _twice(sigma_BF),
-            torch.cat((text_BLD, self.empty_LD.expand_as(text_BLD))),
-            time_BF=time_BF if time_BF is None or time_BF.ndim == 1 else _twice(time_BF),
-            block_F=block_F,
-            cache=cache,
-            write=write,
-            condition_BCFHW=None if condition_BCFHW is None else _twice(condition_BCFHW),
+            _twice(x_BCFHW), _twice(sigma_BF), torch.cat((text_BLD, self.empty_LD.expand_as(text_BLD))), **_both(around)
         )
         conditional, unconditional = velocity_2BCFHW.chunk(2)
         low, high = self.interval
@@ -103,6 +84,17 @@ def _part_along(x_BCFHW: Tensor, direction_BCFHW: Tensor) -> Tensor:
         for product in (x_BCFHW * direction_BCFHW, direction_BCFHW.square())
     )
     return inner / square.clamp(min=torch.finfo(square.dtype).tiny) * direction_BCFHW
+
+
+def _both(around: Around) -> Around:
+    """What both halves of the batch are denoised among."""
+    time_BF, condition_BCFHW = around.get("time_BF"), around.get("condition_BCFHW")
+    both = Around(**around)
+    if time_BF is not None and time_BF.ndim == 2:
+        both["time_BF"] = _twice(time_BF)
+    if condition_BCFHW is not None:
+        both["condition_BCFHW"] = _twice(condition_BCFHW)
+    return both
 
 
 def _twice(x_B: Tensor) -> Tensor:

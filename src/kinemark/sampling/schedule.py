@@ -5,8 +5,65 @@ Shape suffixes: S rows (one more than steps), F slots.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 import torch
 from torch import Tensor
+
+from kinemark.model.configs import TIMESTEPS
+
+Schedule = Callable[[int], Tensor]
+"""Number of steps -> the levels `[steps + 1]` from the first to 0."""
+
+
+def shifted(shift: float) -> Schedule:
+    """`shifted_sigmas` for any number of steps."""
+    return partial(shifted_sigmas, shift=shift)
+
+
+def wan(shift: float) -> Schedule:
+    """The levels that diffusers samples Wan at (`use_flow_sigmas`): from just below 1, over shifted 1 ... 1/1000, to 0.
+
+    They begin below 1 because its solvers step in the logarithm of the signal-to-noise ratio.
+    """
+
+    def levels(steps: int) -> Tensor:
+        u_S = torch.linspace(1, 1 / TIMESTEPS, steps + 1, dtype=torch.float64)[:-1]
+        sigma_S = (shift * u_S / (1 + (shift - 1) * u_S)).clamp(max=1 - 1e-6)
+        return torch.cat((sigma_S, torch.zeros(1, dtype=torch.float64))).float()
+
+    return levels
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The levels that a distilled model was trained at, a list for each number of steps, without the last, 0."""
+
+    lists: tuple[tuple[float, ...], ...]
+
+    def __call__(self, steps: int) -> Tensor:
+        """Return the list of so many steps.
+
+        Raises:
+            ValueError: there is none.
+        """
+        for levels in self.lists:
+            if len(levels) == steps:
+                return torch.tensor((*levels, 0.0))
+        known = " or ".join(str(len(levels)) for levels in self.lists)
+        raise ValueError(f"steps is {steps}; this model was distilled to sample in {known} steps")
+
+
+def listed(*lists: tuple[float, ...], shift: float = 1.0) -> Listed:
+    """Levels at timesteps (0 to 1000) that were published before they are shifted, and are not rounded after it."""
+
+    def warped(timestep: float) -> float:
+        u = timestep / TIMESTEPS
+        return shift * u / (1 + (shift - 1) * u)
+
+    return Listed(tuple(tuple(map(warped, timesteps)) for timesteps in lists))
 
 
 def shifted_sigmas(steps: int, shift: float = 1.0) -> Tensor:

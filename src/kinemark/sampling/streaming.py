@@ -19,7 +19,7 @@ from kinemark.model.cache import CachePolicy, KVCache, within
 from kinemark.sampling.conditions import Use
 from kinemark.sampling.flow import noised, per_slot
 from kinemark.sampling.order import Run, in_order, ranks
-from kinemark.sampling.schedule import noise_matrix, shifted_sigmas
+from kinemark.sampling.schedule import Schedule, noise_matrix, shifted, shifted_sigmas
 from kinemark.sampling.solvers import Step, Watcher, adams_bashforth, integrate
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SamplerConfig:
     Attributes:
         first_steps: steps of a block that nothing precedes: it invents the scene. Also those of `sample_jointly`.
         steps: steps of every other block, which continues what is there.
-        shift: of the noise schedule (`schedule.shifted_sigmas`).
+        schedule: the levels of so many steps.
         block_slots: slots that are denoised together; None: all at once, under full attention.
         history_sigma: noise level at which finished slots are committed, so that later ones do not trust their errors
             (Dreamer 4, arXiv 2509.24527, section 3.2). Given slots are committed as they are.
@@ -73,7 +73,7 @@ class SamplerConfig:
 
     first_steps: int = 8
     steps: int = 4
-    shift: float = 1.0
+    schedule: Schedule = field(default_factory=lambda: shifted(1.0))
     block_slots: int | None = 1
     history_sigma: float = 0.1
     horizon: float = 8.0
@@ -89,7 +89,7 @@ class SamplerConfig:
 
     def scene_pass(self) -> SamplerConfig:
         """The sampler of the coarse pass."""
-        return replace(self, shift=self.coarse.shift)
+        return replace(self, schedule=shifted(self.coarse.shift))
 
     def detail_pass(self) -> SamplerConfig:
         """The sampler of the pass after a coarse one: half the levels, as little is left to decide; its own memory."""
@@ -270,5 +270,5 @@ def _start(conditions: Conditions, block: Block) -> Tensor:
 
 
 def _block(run: Run, cap_F: Tensor, steps: int, config: SamplerConfig) -> Block:
-    sigma_S = shifted_sigmas(1 if run.given else steps, config.shift).to(cap_F.device)
-    return Block(run.slots, noise_matrix(sigma_S, cap_F[list(run.slots)]), run.seen)
+    sigma_S = shifted_sigmas(1) if run.given else config.schedule(steps)
+    return Block(run.slots, noise_matrix(sigma_S.to(cap_F.device), cap_F[list(run.slots)]), run.seen)
