@@ -13,6 +13,7 @@ from kinemark.model.transformer import Transformer
 from kinemark.sampling.conditions import Conditions, Use, drawn, stored
 from kinemark.sampling.flow import denoiser_of
 from kinemark.sampling.guidance import Guided
+from kinemark.sampling.memory import leave, reread
 from kinemark.sampling.streaming import SamplerConfig, plan, sample_jointly, sample_streaming, stream
 
 SHAPE = (4, 5, 4, 4)
@@ -127,7 +128,7 @@ def test_a_new_prompt_has_what_is_remembered_read_again(denoiser):
     changed_BFLD = conditions.text_BFLD.clone()
     changed_BFLD[:, 3:] = -changed_BFLD[:, 3:]
     changed = replace(conditions, text_BFLD=changed_BFLD)
-    again, kept = (sample_streaming(denoiser, changed, replace(CONFIG, recache=on)) for on in (True, False))
+    again, kept = (sample_streaming(denoiser, changed, replace(CONFIG, on_prompt=turn)) for turn in (reread, leave))
     assert torch.equal(again[:, :, :3], kept[:, :, :3])
     assert not torch.allclose(again[:, :, 3], kept[:, :, 3], atol=1e-4)
     # Read again under the same prompt, they are what they were.

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kinemark.model.cache import CachePolicy, KVCache, within
+from kinemark.model.cache import CachePolicy, within
 from kinemark.sampling.conditions import Use
 from kinemark.sampling.flow import noised, per_slot
+from kinemark.sampling.memory import Memory, OnPrompt, reread
 from kinemark.sampling.order import Run, in_order, ranks
 from kinemark.sampling.schedule import Schedule, noise_matrix, shifted, shifted_sigmas
 from kinemark.sampling.solvers import Step, Watcher, adams_bashforth, integrate
@@ -63,8 +64,11 @@ class SamplerConfig:
             (Dreamer 4, arXiv 2509.24527, section 3.2). Given slots are committed as they are.
         horizon: how many slots from a block a given slot may lie to be committed before it.
         ahead: how many given slots beyond a block are committed before it.
-        recache: whether a change of the prompt has the cached slots read again under the new one (LongLive, arXiv
-            2509.22622, section 3.2); otherwise they keep what they were read as.
+        on_prompt: what a change of the prompt does to what is remembered.
+        rebuild: so many of the last slots are read again, together, before every block, and are all that is remembered
+            (Krea Realtime); 0: what is read once stays.
+        joint_blocks: so many blocks are denoised together, each a level behind the one before it (Rolling Forcing,
+            arXiv 2509.25161, section 3.2); needs a solver that leaves nothing from step to step.
         solver: the step of the solver.
         cache: what the cache keeps of a long clip: by default the first slot, which shows the scene, and as many more
             as spark was trained to look back on, never further away than in training.
@@ -78,7 +82,9 @@ class SamplerConfig:
     history_sigma: float = 0.1
     horizon: float = 8.0
     ahead: int = 2
-    recache: bool = True
+    on_prompt: OnPrompt = reread
+    rebuild: int = 0
+    joint_blocks: int = 1
     solver: Step = adams_bashforth
     cache: CachePolicy = field(default_factory=lambda: CachePolicy(window=8, sinks=1, place=within(8.0)))
     coarse: Coarse = Coarse()
@@ -150,9 +156,13 @@ def stream(
         yield tuple(range(len(conditions.cap_F))), sample_jointly(denoiser, conditions, config, watch)
         return
     blocks = plan(conditions.time_F, conditions.cap_F, config)
-    memory = _Memory(denoiser, conditions, config, conditions.text_BFLD[:, blocks[0].slots[0]])
+    if config.joint_blocks > 1:
+        yield from _rolling(denoiser, conditions, config, blocks, watch)
+        return
+    memory = Memory(denoiser, conditions, config, conditions.text_BFLD[:, blocks[0].slots[0]])
     for block in blocks:
-        memory.follow(block)
+        if block.steps:
+            memory.turn_to(block.slots)
         ask = memory.asking(block.slots)
         x_BCFHW = _solve(ask, conditions, block, config, watch)
         if block.commits:
@@ -160,50 +170,50 @@ def stream(
         yield block.slots, x_BCFHW
 
 
-class _Memory:
-    """The cache of a rollout, and the slots in it, so that they can be read again under another prompt."""
+def _rolling(
+    denoiser: Denoiser, conditions: Conditions, config: SamplerConfig, blocks: Sequence[Block], watch: Watcher | None
+) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """Generate with several blocks under way, a step for all of them at a time; whichever is clean leaves.
 
-    def __init__(self, denoiser: Denoiser, conditions: Conditions, config: SamplerConfig, prompt_BLD: Tensor) -> None:
-        self._denoiser, self._conditions, self._config = denoiser, conditions, config
-        self._cache = KVCache(config.cache)
-        self._prompt_BLD = prompt_BLD
-        self._held: list[tuple[tuple[int, ...], Tensor, Tensor]] = []
+    What is given is remembered first; a clip of this kind goes on from it.
+    """
+    memory = Memory(denoiser, conditions, config, conditions.text_BFLD[:, blocks[0].slots[0]])
+    for block in blocks:
+        if not block.steps:
+            latent_BCFHW = conditions.known(block.slots)
+            memory.commit(block.slots, latent_BCFHW)
+            yield block.slots, latent_BCFHW
+    waiting = [block for block in blocks if block.steps]
+    under_way: list[tuple[Block, int, Tensor]] = []
+    while waiting or under_way:
+        if waiting and len(under_way) < config.joint_blocks:
+            under_way.append((waiting[0], 0, _start(conditions, waiting.pop(0))))
+        under_way = _one_step_for_all(memory, conditions, config, under_way, watch)
+        block, level, latent_BCFHW = under_way[0]
+        if level == block.steps:
+            under_way.pop(0)
+            memory.commit(block.slots, latent_BCFHW)
+            yield block.slots, latent_BCFHW
 
-    def follow(self, block: Block) -> None:
-        """Follow the prompt of a block from now on; what is given is read under the prompt of what is made."""
-        prompt_BLD = self._conditions.text_BFLD[:, block.slots[0]]
-        if not block.steps or torch.equal(prompt_BLD, self._prompt_BLD):
-            return
-        self._prompt_BLD = prompt_BLD
-        if self._config.recache:
-            held, self._held, self._cache = self._held, [], KVCache(self._config.cache)
-            for earlier, history_BCFHW, level_F in held:
-                self._write(earlier, history_BCFHW, level_F)
 
-    def asking(self, slots: Sequence[int]) -> partial[Tensor]:
-        """The denoiser, about these slots: everything but their latents and noise levels is filled in."""
-        conditions, chosen = self._conditions, list(slots)
-        return partial(
-            self._denoiser,
-            text_BLD=self._prompt_BLD,
-            time_BF=conditions.time_F[chosen].expand(conditions.batch, -1),
-            cache=self._cache,
-            condition_BCFHW=conditions.beside(chosen),
-        )
+def _one_step_for_all(
+    memory: Memory,
+    conditions: Conditions,
+    config: SamplerConfig,
+    under_way: Sequence[tuple[Block, int, Tensor]],
+    watch: Watcher | None,
+) -> list[tuple[Block, int, Tensor]]:
+    slots = tuple(slot for block, _, _ in under_way for slot in block.slots)
+    sigma_SF = torch.cat([block.sigma_SF[level : level + 2] for block, level, _ in under_way], dim=1)
+    memory.turn_to(slots)
 
-    def commit(self, slots: tuple[int, ...], x_BCFHW: Tensor) -> None:
-        """Add finished slots, with a little noise unless they were given."""
-        conditions = self._conditions
-        level_F = conditions.cap_F[list(slots)].clamp(max=self._config.history_sigma)
-        self._write(slots, noised(x_BCFHW, conditions.noise(slots, Use.HISTORY), per_slot(level_F)), level_F)
+    def fresh(_step: int) -> Tensor:
+        return torch.cat([conditions.noise(block.slots, Use.AGAIN + level) for block, level, _ in under_way], dim=2)
 
-    def _write(self, slots: tuple[int, ...], history_BCFHW: Tensor, level_F: Tensor) -> None:
-        self.asking(slots)(history_BCFHW, level_F.expand(len(history_BCFHW), -1), write=True)
-        times = self._cache.times
-        kept = set() if times is None else set(times[0].tolist())
-        self._held.append((slots, history_BCFHW, level_F))
-        time_F = self._conditions.time_F
-        self._held = [one for one in self._held if kept.intersection(time_F[list(one[0])].tolist())]
+    x_BCFHW = torch.cat([latent_BCFHW for _, _, latent_BCFHW in under_way], dim=2)
+    x_BCFHW = integrate(memory.asking(slots), x_BCFHW, sigma_SF, config.solver, fresh, watch)
+    parts = torch.split(x_BCFHW, [len(block.slots) for block, _, _ in under_way], dim=2)
+    return [(block, level + 1, part) for (block, level, _), part in zip(under_way, parts, strict=True)]
 
 
 @torch.no_grad()
@@ -265,7 +275,7 @@ def _solve(
 def _start(conditions: Conditions, block: Block) -> Tensor:
     noise_BCFHW = conditions.noise(block.slots, Use.START)
     if bool((conditions.cap_F[list(block.slots)] == 1).all()):
-        return noise_BCFHW
+        return per_slot(block.sigma_SF[0]) * noise_BCFHW
     return noised(conditions.known(block.slots), noise_BCFHW, per_slot(block.sigma_SF[0]))
 
 
