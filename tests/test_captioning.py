@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinemark.captioning import caption, seen, sentence
-from kinemark.model.load import load_model
+from kinemark.model.load import load_networks
 from kinemark.training.exam import HELD_OUT, PLAIN, draw_questions
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes
@@ -31,7 +31,7 @@ def test_what_is_seen_is_what_is_there(size):
 
 
 def test_sentences_are_understood_as_they_are_meant():
-    encoder = load_model("spark").text
+    encoder = load_networks("spark").text
     for question in draw_questions(HELD_OUT, 12):
         said = {name: value for name, value in question.said.items() if name != "count"}
         assert encoder.read([sentence(said)])[0].said == said

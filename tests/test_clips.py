@@ -12,6 +12,7 @@ from kinemark.generate import begin, generate
 from kinemark.provenance.records.ledger import Ledger
 from kinemark.safety.decision import digest_frames
 from kinemark.settings import load_settings
+from kinemark.spark import Packed
 from tiny_models import tiny_model
 
 PROMPT = "a red sailboat drifts right across the sea"
@@ -45,17 +46,18 @@ def test_a_file_is_made_piece_by_piece(model, tmp_path):
 def test_a_refusal_on_the_way_leaves_no_file_and_no_entry(model, tmp_path):
     """The decoder breaks in the middle of the clip, and the gates see it."""
 
-    class Breaking(torch.nn.Module):
-        def __init__(self, inner):
-            super().__init__()
-            self.inner, self.slots = inner, 0
+    decode, slots = model.autoencoder.decoder(), []
 
-        def decode_slot(self, latent_BCHW, previous_BCHW):
-            video, last = self.inner.decode_slot(latent_BCHW, previous_BCHW)
-            self.slots += 1
-            return (torch.zeros_like(video) if self.slots > 3 else video), last
+    def breaking(latent_BCHW, last_BCHW):
+        slots.append(latent_BCHW)
+        video_BTCHW = decode(latent_BCHW, last_BCHW)
+        return torch.zeros_like(video_BTCHW) if len(slots) > 3 else video_BTCHW
 
-    broken = replace(model, autoencoder=Breaking(model.autoencoder))
+    class Breaking(Packed):
+        def decoder(self):
+            return breaking
+
+    broken = replace(model, autoencoder=Breaking(model.autoencoder.upsampler))
     seen = []
     with pytest.raises(RefusedError, match="is empty"):
         begin(PROMPT, model=broken, **ASKED).save(tmp_path / "a.mp4", meanwhile=seen.append)

@@ -3,7 +3,7 @@
 import pytest
 
 from kinemark.expanding import expander_of, in_sparks_words
-from kinemark.model.load import load_model
+from kinemark.model.load import load_networks
 from kinemark.settings import load_settings
 
 PROMPTS = ("a red sailboat at sunset", "a dog in the snow", "a blue kite flies left", "rain over the city")
@@ -12,7 +12,7 @@ PROMPTS = ("a red sailboat at sunset", "a dog in the snow", "a blue kite flies l
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_what_a_prompt_says_is_kept(prompt):
     told = in_sparks_words(prompt)
-    before, after = (reading.said for reading in load_model("spark").text.read([prompt, told]))
+    before, after = (reading.said for reading in load_networks("spark").text.read([prompt, told]))
     assert all(after.get(name) == value for name, value in before.items())
     assert told == in_sparks_words(prompt)
 

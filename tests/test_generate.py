@@ -17,8 +17,9 @@ from kinemark.model.tokenizer import MAX_WORDS
 from kinemark.model.transformer import Transformer
 from kinemark.safety.decision import digest_frames
 from kinemark.settings import Settings
+from kinemark.spark import spark_model
 from kinemark.timeline import Capability, Card, Kept, Timeline, video_from_frames
-from tiny_models import tiny_model
+from tiny_models import tiny_model, tiny_networks
 
 PROMPT = "a red sailboat drifts right across the sea at sunset"
 SMALL = {"size": (128, 128), "steps": 2}
@@ -30,9 +31,9 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def capable(model):
+def capable():
     """The same, and said to be trained for everything."""
-    return replace(model, config=replace(model.config, capabilities=frozenset(Capability)))
+    return tiny_model(frozenset(Capability))
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +102,14 @@ def test_guidance_and_steps_matter(model, clip):
 def test_progress_is_told_and_nothing_is_printed(model, capfd):
     told = []
 
-    def progress(stage, step, total, preview_CFHW=None):
-        told.append((stage, step, total, None if preview_CFHW is None else tuple(preview_CFHW.shape)))
+    def progress(stage, step, total, preview=None):
+        told.append((stage, step, total, None if preview is None else tuple(preview().shape)))
 
     generate(PROMPT, model=model, seconds=1, seed=1, progress=progress, **SMALL)
     sampled = [entry for entry in told if entry[0] == "sample"]
     # For each of three slots two steps on small latents, then one at full size.
     assert [entry[1:3] for entry in sampled] == [(step, 9) for step in range(1, 10)]
-    assert [entry[3] for entry in sampled] == ([(12, 1, 16, 16)] * 2 + [(12, 1, 32, 32)]) * 3
+    assert [entry[3] for entry in sampled] == ([(1, 3, 16, 16)] * 2 + [(1, 3, 32, 32)]) * 3
     assert list(dict.fromkeys(entry[0] for entry in told)) == ["load", "sample"]
     assert capfd.readouterr() == ("", "")
 
@@ -221,13 +222,15 @@ def test_impossible_requests_say_what_to_do(model, change, says):
 
 def test_a_refused_prompt_costs_no_compute():
     with pytest.raises(RefusedError) as refused:
-        generate("a nude child", model="not even looked for")
+        generate("a nude child", model="never-loaded.safetensors")
     assert not refused.value.decision.allow
     assert refused.value.exit_code == 3
 
 
-def test_output_that_is_no_picture_is_refused(model):
-    grey = replace(model, transformer=Transformer(model.config).eval())  # a new network predicts zero: a grey screen
+def test_output_that_is_no_picture_is_refused():
+    networks = tiny_networks()
+    new = Transformer(networks.config).eval()  # it predicts zero: a grey screen
+    grey = spark_model(replace(networks, transformer=new))
     with pytest.raises(RefusedError, match="output stage"):
         generate(PROMPT, model=grey, seed=1, seconds=0.5, **SMALL)
 

@@ -7,17 +7,21 @@ import pytest
 import torch
 
 from kinemark.model.autoencoder import encode
-from kinemark.rollout import _in_time, conditions_of, guided_experts, roll
+from kinemark.rollout import _in_time, conditions_of, roll
 from kinemark.sampling.laid_out import LAYOUT_HELD
-from kinemark.sampling.streaming import SamplerConfig
+from kinemark.spark import spark_model
 from kinemark.timeline import Capability, Known, PromptSpan, Timeline
-from tiny_models import tiny_model
+from tiny_models import tiny_networks
 
 
 @pytest.fixture(scope="module")
-def model():
-    tiny = tiny_model()
-    return replace(tiny, config=replace(tiny.config, capabilities=frozenset(Capability)))
+def networks():
+    return tiny_networks(frozenset(Capability))
+
+
+@pytest.fixture(scope="module")
+def model(networks):
+    return spark_model(networks)
 
 
 def pixels(frames):
@@ -43,9 +47,9 @@ def test_stills_come_after_the_slots_at_their_times(model):
     torch.testing.assert_close(conditions.known([5]), frame)
 
 
-def test_the_layout_is_read_from_what_is_given_and_planned_beside_it(model):
+def test_the_layout_is_read_from_what_is_given_and_planned_beside_it(model, networks):
     conditions = conditions_of(Timeline.extend(pixels(9), "a red boat", after=16, fps=8), model, 1)
-    read = model.reader.read(
+    read = networks.reader.read(
         conditions.known([0, 1, 2]), conditions.text_BFLD[:, :3], torch.tensor([True, False, False])
     )
     torch.testing.assert_close(conditions.layout_BSFK[:, :, :3], read, equal_nan=True)
@@ -67,8 +71,8 @@ def test_every_slot_follows_its_prompt(model):
     assert [int(torch.equal(slot, tokens[1])) for slot in conditions.text_BFLD[0]] == [0, 0, 1, 1, 1]
 
 
-def test_without_a_reader_nothing_is_said_of_clips_with_given_frames(model):
-    blind = replace(model, reader=None)
+def test_without_a_reader_nothing_is_said_of_clips_with_given_frames(networks):
+    blind = spark_model(replace(networks, reader=None))
     conditions = conditions_of(Timeline.extend(pixels(5), "a red boat", after=8, fps=8), blind, 1)
     assert conditions.layout_BSFK.isnan().all()
 
@@ -103,8 +107,8 @@ def test_what_lies_between_given_frames_is_made_whether_a_still_leads_it_or_not(
     knowns = (*ends, Known(frames[18:19], 18)) if still else ends
     timeline = Timeline(37, 8, (128, 128), knowns, (PromptSpan("p"),))
     conditions = conditions_of(timeline, model, 1)
-    sampler = replace(SamplerConfig().fitted(model.config), first_steps=1, steps=1)
-    made = np.concatenate(list(roll(timeline, model, guided_experts(model, 1.0), conditions, sampler)))
+    sampler = replace(model.sampler, first_steps=1, steps=1)
+    made = np.concatenate(list(roll(timeline, model, model.experts(1.0), conditions, sampler)))
     assert made.shape == (37, 128, 128, 3)
     for known in knowns:
         given = (known.video_TCHW * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

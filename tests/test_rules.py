@@ -40,6 +40,7 @@ ALLOWED = {
         "model",
         "sampling",
         "rollout",
+        "spark",
         "worlds",
         "data",
         "safety",
@@ -49,7 +50,10 @@ ALLOWED = {
     "admission": {"errors", "settings", "timeline", "safety", "provenance", "uploads"},
     "retention": {"settings", "safety", "provenance"},
     "joins": {"motion"},
-    "rollout": {"sizes", "joins", "timeline", "model", "sampling"},
+    "engine": set(),
+    "spark": {"engine", "errors", "sizes", "timeline", "joins", "model", "sampling"},
+    "catalogue": {"engine", "errors", "spark"},
+    "rollout": {"timeline", "model", "sampling"},
     "clips": {"settings", "provenance"},
     "conform": {"errors", "sizes", "timeline", "data"},
     "endpoints": {"errors"},
@@ -69,6 +73,8 @@ ALLOWED = {
         "admission",
         "rollout",
         "clips",
+        "catalogue",
+        "engine",
     },
 }
 #: Nothing imports these but themselves.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
-from kinemark.model.load import load_model
+from kinemark.model.load import load_networks
 from kinemark.training.probe import LOOKS_AT, SIDE, load_probe
 from kinemark.worlds.spec import ATTRIBUTES, Scene, Subject
 from kinemark.worlds.telling import Teller
@@ -153,4 +153,4 @@ def _probe() -> Probe:
 
 @cache
 def _encoder() -> TextEncoder:
-    return load_model("spark").text
+    return load_networks("spark").text

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from kinemark.assistants import load_assistants
 from kinemark.errors import FailureError
 from kinemark.model.expander import Expander, expander_config
-from kinemark.model.load import WEIGHTS, load_model
+from kinemark.model.load import WEIGHTS, load_networks
 
 if TYPE_CHECKING:
     from kinemark.assistants import Expand
@@ -36,7 +36,7 @@ def expander_of(settings: Settings) -> Expand:
 def in_sparks_words(prompt: str) -> str:
     """A prompt at length in the words of spark's world; as it is where none of what is drawn keeps what it says."""
     told = _expander().say(prompt, _DRAWN, seed=0)
-    encoder = load_model("spark").text
+    encoder = load_networks("spark").text
     kept, *found = [reading.said for reading in encoder.read([prompt, *told])]
     best, most = prompt, len(kept)
     for text, said in zip(told, found, strict=True):

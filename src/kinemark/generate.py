@@ -12,31 +12,31 @@ import math
 import secrets
 import sys
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kinemark.admission import admit, enter_uses, require_words
+from kinemark.catalogue import Entry, find_model
 from kinemark.clips import Clip, Take
 from kinemark.errors import RequestError
-from kinemark.model.load import Model, load_model
-from kinemark.model.text import count_words
-from kinemark.model.tokenizer import MAX_WORDS
 from kinemark.provenance.signing.given import given_spans
-from kinemark.rollout import conditions_of, guided_experts, roll
+from kinemark.rollout import conditions_of, roll
 from kinemark.safety.gates import BlockGate
 from kinemark.sampling.flow import clean_from_velocity, per_slot
-from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.sides import count_all_steps, sides
-from kinemark.sampling.streaming import SamplerConfig
 from kinemark.settings import load_settings
-from kinemark.sizes import SPARK_SIZES
 from kinemark.timeline import MAX_SECONDS, Timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from kinemark.assistants import Expand
+    from kinemark.engine import Model
     from kinemark.sampling.solvers import Watcher
+    from kinemark.sampling.streaming import SamplerConfig
 
 MAX_FPS: Final = 30
 MAX_STEPS: Final = 200
@@ -46,14 +46,14 @@ MAX_GUIDANCE: Final = 20.0
 class Progress(Protocol):
     """Told how far a clip is."""
 
-    def __call__(self, stage: str, step: int, total: int, preview_CFHW: Tensor | None = None) -> None:
+    def __call__(self, stage: str, step: int, total: int, preview: Callable[[], Tensor] | None = None) -> None:
         """A stage ("load", "sample") is at `step` of `total`.
 
-        While it samples, `preview_CFHW` is a guess at the clean latents of the slots in work.
+        While it samples, `preview` gives small frames `[T, 3, H, W]` of what the slots in work become.
         """
 
 
-def _silent(stage: str, step: int, total: int, preview_CFHW: Tensor | None = None) -> None:
+def _silent(stage: str, step: int, total: int, preview: Callable[[], Tensor] | None = None) -> None:
     """The `Progress` of whoever does not want to know."""
 
 
@@ -62,11 +62,11 @@ def generate(
     *,
     model: str | Model = "spark",
     seconds: float = 4.0,
-    fps: int = 8,
+    fps: int | None = None,
     size: str | tuple[int, int] = (256, 256),
     seed: int | None = None,
     steps: int | None = None,
-    guidance: float = GUIDANCE,
+    guidance: float | None = None,
     progress: Progress | None = None,
     expand: Expand | None = None,
 ) -> Clip:
@@ -76,11 +76,13 @@ def generate(
         request: a prompt, or a timeline; a timeline has its own length, fps and size.
         model: a model's name, or a model.
         seconds: length of the clip, more than 0 and at most 60.
-        fps: frames a second, 1 to 30. spark learnt to move at 8: other values play its motion faster or slower.
+        fps: frames a second, 1 to 30; by default those that the model learnt to move at (spark: 8). Others play its
+            motion faster or slower.
         size: (height, width) in pixels, or text "WIDTHxHEIGHT".
         seed: 0 or more; a random one if None. The same request with the same seed is the same clip.
-        steps: solver steps of the first slot, and at most so many of each later one.
-        guidance: how closely to follow the prompt; 1 is not at all more than the model does by itself.
+        steps: solver steps of the first slot, and at most so many of each later one; the model's if None.
+        guidance: how closely to follow the prompt; 1 is not at all more than the model does by itself. The model's if
+            None.
         progress: told how far the clip is.
         expand: says each prompt at length before it is made (`expanding.in_sparks_words`); the result is judged again.
 
@@ -108,11 +110,11 @@ def begin(
     *,
     model: str | Model = "spark",
     seconds: float = 4.0,
-    fps: int = 8,
+    fps: int | None = None,
     size: str | tuple[int, int] = (256, 256),
     seed: int | None = None,
     steps: int | None = None,
-    guidance: float = GUIDANCE,
+    guidance: float | None = None,
     progress: Progress | None = None,
     expand: Expand | None = None,
 ) -> Take:
@@ -124,9 +126,11 @@ def begin(
         FailureError: the model's weights are missing or damaged.
     """
     report = progress or _silent
+    entry = find_model(model) if isinstance(model, str) else Entry(model.target, lambda: model)
+    fps = entry.target.fps if fps is None else fps
     timeline = request if isinstance(request, Timeline) else _timeline(request, seconds, fps, size)
     _check_timeline(timeline)
-    sampler, guidance, seed = _sampler(steps), _guidance(guidance), _seed(seed)
+    seed = _seed(seed)
     settings = load_settings()
     words = require_words(timeline, settings)
     if expand:
@@ -139,15 +143,15 @@ def begin(
         words = require_words(timeline, settings)
 
     report("load", 0, 1)
-    loaded = load_model(model) if isinstance(model, str) else model
+    loaded = entry.load()
     _check_model(timeline, loaded)
     # Before anything is computed: what may be asked depends on what the model could show.
     admitted = admit(words, settings, photoreal=loaded.photoreal)
     timeline = admitted.timeline
-    sampler, experts = sampler.fitted(loaded.config), guided_experts(loaded, guidance)
+    sampler, experts = _sampler(loaded.sampler, steps), loaded.experts(_guidance(loaded.guidance, guidance))
     conditions = conditions_of(timeline, loaded, seed)
     parts = sides(conditions, sampler, timeline.num_slots)
-    watch = _watcher(report, count_all_steps(experts, conditions, sampler, parts))
+    watch = _watcher(report, loaded, count_all_steps(experts, conditions, sampler, parts))
     return Take(
         num_frames=timeline.num_frames,
         fps=timeline.fps,
@@ -202,9 +206,6 @@ def _check_timeline(timeline: Timeline) -> None:
     for span in timeline.prompts:
         if not span.text.strip() and not timeline.knowns:
             raise RequestError("the prompt is empty; say what the clip shows, for example 'a red sailboat at sunset'")
-        words = count_words(span.text)
-        if words > MAX_WORDS:
-            raise RequestError(f"the prompt has {words} words; at most {MAX_WORDS} are read: shorten it")
 
 
 def _check_fps(fps: int) -> None:
@@ -212,16 +213,22 @@ def _check_fps(fps: int) -> None:
         raise RequestError(f"fps is {fps}; give a whole number from 1 to {MAX_FPS}")
 
 
-def _sampler(steps: int | None) -> SamplerConfig:
-    default = SamplerConfig()
+def _sampler(default: SamplerConfig, steps: int | None) -> SamplerConfig:
     if steps is None:
         return default
     if not (isinstance(steps, int) and 1 <= steps <= MAX_STEPS):
         raise RequestError(f"steps is {steps}; give a whole number from 1 to {MAX_STEPS}")
-    return replace(default, first_steps=steps, steps=min(default.steps, steps))
+    asked = replace(default, first_steps=steps, steps=min(default.steps, steps))
+    try:
+        asked.schedule(asked.first_steps), asked.schedule(asked.steps)
+    except ValueError as error:
+        raise RequestError(f"{error}; leave --steps out") from error
+    return asked
 
 
-def _guidance(guidance: float) -> float:
+def _guidance(default: float, guidance: float | None) -> float:
+    if guidance is None:
+        return default
     if not 0 <= guidance <= MAX_GUIDANCE:
         raise RequestError(f"guidance is {guidance}; give a number from 0 to {MAX_GUIDANCE:g} (1 is none)")
     return guidance
@@ -237,13 +244,15 @@ def _seed(seed: int | None) -> int:
 
 def _check_model(timeline: Timeline, model: Model) -> None:
     height, width = timeline.size
-    least, most = SPARK_SIZES.least, SPARK_SIZES.most
+    least, most = model.target.sizes.least, model.target.sizes.most
     if not all(least <= side <= most for side in timeline.size):
         near_height, near_width = (min(max(side, least), most) for side in timeline.size)
         raise RequestError(
             f"size {width}x{height} is out of range for {model.name}: each side has {least} to {most} pixels; "
             f"ask for {near_width}x{near_height}"
         )
+    for span in timeline.prompts:
+        model.text.check(span.text)
     missing = timeline.needs - model.capabilities
     if missing:
         can = ", ".join(sorted(model.capabilities)) or "nothing beyond text"
@@ -253,13 +262,14 @@ def _check_model(timeline: Timeline, model: Model) -> None:
         )
 
 
-def _watcher(report: Progress, steps: int) -> Watcher:
+def _watcher(report: Progress, model: Model, steps: int) -> Watcher:
     done = 0
 
     def watch(x_BCFHW: Tensor, sigma_F: Tensor, velocity_BCFHW: Tensor) -> None:
         nonlocal done
         done += 1
-        report("sample", done, steps, clean_from_velocity(x_BCFHW, velocity_BCFHW, per_slot(sigma_F))[0])
+        clean_BCFHW = clean_from_velocity(x_BCFHW, velocity_BCFHW, per_slot(sigma_F))
+        report("sample", done, steps, partial(model.preview, clean_BCFHW[0]))
 
     return watch
 

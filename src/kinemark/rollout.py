@@ -14,13 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from einops import rearrange, repeat
 
-from kinemark.joins import joined
-from kinemark.model.autoencoder import COLOURS, SCALE, encode
-from kinemark.sampling.coarse import experts_of
+from kinemark.model.autoencoder import COLOURS
 from kinemark.sampling.conditions import Conditions, drawn
-from kinemark.sampling.laid_out import with_layout
 from kinemark.sampling.sides import meetings, sides, stream_sides
-from kinemark.sizes import SPARK_SIZES
 from kinemark.timeline import FRAMES_PER_SLOT
 
 if TYPE_CHECKING:
@@ -30,16 +26,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from kinemark.model.load import Model
+    from kinemark.engine import Model
     from kinemark.sampling.coarse import Experts
     from kinemark.sampling.solvers import Watcher
     from kinemark.sampling.streaming import SamplerConfig
     from kinemark.timeline import Timeline
-
-
-def guided_experts(model: Model, guidance: float) -> Experts:
-    """The experts of a model, following the prompt so closely."""
-    return experts_of(model.transformer, model.scene, model.text.encode([""])[0], guidance)
 
 
 @torch.no_grad()
@@ -55,35 +46,31 @@ def roll(
     parts = sides(conditions, sampler, timeline.num_slots)
     slots = _in_time(stream_sides(experts, conditions, sampler, parts, watch), timeline.num_slots, meetings(parts))
     decoded = _decoded(timeline, model, slots)
-    for picture_CHW in joined(decoded, [cap == 0 for cap in timeline.caps]):
+    for picture_CHW in model.joined(decoded, [cap == 0 for cap in timeline.caps]):
         bytes_CHW = (picture_CHW * 255).round().to(torch.uint8)
         yield rearrange(bytes_CHW, "C H W -> 1 H W C").contiguous().numpy()
 
 
 def _decoded(timeline: Timeline, model: Model, slots: Iterable[Tensor]) -> Iterator[Tensor]:
     """The frames `[T, C, H, W]` of each slot that belong to the clip, in [0, 1]; what is given exactly is pasted in."""
-    grid = SPARK_SIZES.grid(timeline.size)
+    grid = model.target.sizes.grid(timeline.size)
     rows, columns = timeline.crop(grid)
-    previous_BCHW: Tensor | None = None
+    decode, last_BCHW = model.autoencoder.decoder(), None
     for slot, latent_BCHW in enumerate(slots):
-        video_TCHW = model.autoencoder.decode_slot(latent_BCHW, previous_BCHW)[0][0]
+        video_TCHW = decode(latent_BCHW, last_BCHW)[0]
         for position, picture_CHW in timeline.given(slot, grid, sigma_cap=0.0).items():
             video_TCHW[position] = picture_CHW
         in_slot, _ = timeline.placement(slot)
         yield video_TCHW[in_slot, :, rows, columns]
-        previous_BCHW = video_TCHW[None, -1]
+        last_BCHW = video_TCHW[None, -1]
 
 
 @torch.no_grad()
 def conditions_of(timeline: Timeline, model: Model, seed: int) -> Conditions:
     """What the sampler is given: the slots of the clip, and after them a slot for each still that leads it."""
-    grid = SPARK_SIZES.grid(timeline.size)
+    autoencoder, grid = model.autoencoder, model.target.sizes.grid(timeline.size)
     slots, stills = range(timeline.num_slots), timeline.anchors(grid)
-    height, width = (side // SCALE for side in grid)
-    channels, count = model.config.in_channels, len(slots) + len(stills)
-
-    def known(asked: Sequence[int]) -> Tensor:
-        return torch.stack([_encode_slot(pictures(slot)) for slot in asked], dim=1)[None]
+    height, width = (side // autoencoder.scale for side in grid)
 
     def pictures(slot: int) -> Tensor:
         if slot >= len(slots):
@@ -94,20 +81,14 @@ def conditions_of(timeline: Timeline, model: Model, seed: int) -> Conditions:
     prompts = [timeline.prompt_of_slot(slot) for slot in (*slots, *(math.ceil(still.time) for still in stills))]
     caps = [timeline.slot_cap(slot) for slot in slots]
     conditions = Conditions(
-        shape=(1, channels, count, height, width),
+        shape=(1, autoencoder.channels, len(slots) + len(stills), height, width),
         text_BFLD=text_PLD[None, prompts],
         time_F=torch.tensor([*slots, *(still.time for still in stills)], dtype=torch.float32),
         cap_F=torch.tensor([*caps, *(0.0 for _ in stills)]),
-        known=known,
-        noise=drawn([seed], (channels, height, width)),
+        known=autoencoder.known(pictures, len(slots)),
+        noise=drawn([seed], (autoencoder.channels, height, width)),
     )
-    return with_layout(conditions, model, [seed], len(slots))
-
-
-def _encode_slot(video_TCHW: Tensor) -> Tensor:
-    """The latent `[C, H, W]` of one slot: of four frames, or of a single one."""
-    lead = video_TCHW[:1] if len(video_TCHW) > 1 else video_TCHW[:0]
-    return encode(torch.cat((lead, video_TCHW))[None])[0, :, -1]
+    return model.conditioned(conditions, seed, len(slots))
 
 
 def _in_time(slots: Iterable[tuple[int, Tensor]], num_slots: int, meeting: Sequence[range]) -> Iterator[Tensor]:

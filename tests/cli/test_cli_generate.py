@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from command_line import run
+from kinemark import catalogue
 from kinemark.data.video import read_video
-from kinemark.model import load
 from kinemark.training.sheet import write_png
 from tiny_models import tiny_model
 
@@ -22,7 +22,7 @@ def model():
 
 @pytest.fixture(autouse=True)
 def _tiny_by_name(model, monkeypatch):
-    monkeypatch.setitem(load.KNOWN, "tiny", lambda: model)
+    monkeypatch.setitem(catalogue.KNOWN, "tiny", catalogue.Entry(model.target, lambda: model))
 
 
 def make(capsys, path, *more):

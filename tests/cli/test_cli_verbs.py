@@ -4,19 +4,18 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import c2pa
 import numpy as np
 import pytest
 
 from command_line import run
+from kinemark import catalogue
 from kinemark.cli.blend import parse_curve, share_at
 from kinemark.cli.recut import parse_kept
 from kinemark.data.encode import encode_mp4
 from kinemark.data.video import read_image, read_video
 from kinemark.errors import RequestError
-from kinemark.model import load
 from kinemark.timeline import Capability, Kept
 from kinemark.training.sheet import write_png
 from tiny_models import tiny_model
@@ -27,13 +26,12 @@ QUICK = ("--model", "tiny", "--steps", "2", "--seed", "7", "--json")
 
 @pytest.fixture(scope="module")
 def model():
-    tiny = tiny_model()
-    return replace(tiny, config=replace(tiny.config, capabilities=frozenset(Capability)))
+    return tiny_model(frozenset(Capability))
 
 
 @pytest.fixture(autouse=True)
 def _tiny_by_name(model, monkeypatch):
-    monkeypatch.setitem(load.KNOWN, "tiny", lambda: model)
+    monkeypatch.setitem(catalogue.KNOWN, "tiny", catalogue.Entry(model.target, lambda: model))
 
 
 def pictures(frames, height=128, width=128, shift=0):

@@ -8,7 +8,7 @@ from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError, RequestError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig
-from kinemark.model.load import load_model
+from kinemark.model.load import load_networks
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextEncoder, text_config
 from kinemark.training import spark as module
@@ -80,7 +80,7 @@ def whole(run):
 @pytest.mark.slow
 def test_one_call_makes_weights_that_can_be_loaded(run):
     path = train_spark(RECIPE, run, minutes=0.02, **QUIET)
-    model = load_model(str(path))
+    model = load_networks(str(path))
     assert model.config == RECIPE.detail.config
     assert model.scene.config == RECIPE.scene.config
     assert model.origin.data_hash == require_manifest().sources[0].generator_sha256
@@ -109,7 +109,7 @@ def test_the_averaged_weights_are_those_that_count(whole):
 
 
 def test_a_file_has_all_parts(whole):
-    model = load_model(str(assemble(RECIPE, whole, "hash")))
+    model = load_networks(str(assemble(RECIPE, whole, "hash")))
     assert model.origin.metrics == {}
     assert model.origin.data_hash == "hash"
     assert all((parameter == 0.25).all() for parameter in model.scene.parameters())

@@ -12,13 +12,12 @@ from kinemark.training.exam import PLAIN, draw_questions
 from kinemark.training.probe import load_probe
 from kinemark.training.together import Together
 from kinemark.training.verbs import TRIALS, Bench, _seam, measure, truth
-from tiny_models import tiny_model
+from tiny_models import tiny_networks
 
 
 @pytest.fixture(scope="module")
 def bench():
-    tiny = tiny_model()
-    model = replace(tiny, config=replace(tiny.config, capabilities=frozenset(Capability)))
+    model = tiny_networks(frozenset(Capability))
     sampler = replace(Bench(model, load_probe()).sampler, first_steps=1, steps=1)
     return Bench(model, load_probe(), sampler)
 

@@ -36,13 +36,13 @@ def audit(
     else:
         from rich.progress import Progress
 
-        from kinemark.model.load import load_model
+        from kinemark.model.load import load_networks
         from kinemark.training.left_open import expected, labelled
 
         console = err()
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("making clips", total=clips)
-            seen = labelled(load_model("spark"), clips, progress=lambda done, _: bar.update(task, completed=done))
+            seen = labelled(load_networks("spark"), clips, progress=lambda done, _: bar.update(task, completed=done))
         found = compare(seen, read_reference(reference) if reference else expected())
     if output is not None:
         write_text(output, as_page(found))

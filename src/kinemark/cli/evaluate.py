@@ -68,7 +68,7 @@ def _of_prompts(
     json: bool,
     together: Together,
 ) -> None:
-    from kinemark.model.load import load_model, record_metrics
+    from kinemark.model.load import load_networks, record_metrics
     from kinemark.training.evaluate import Evaluation
     from kinemark.training.evaluate import evaluate as measure
     from kinemark.training.report import write_page
@@ -76,7 +76,7 @@ def _of_prompts(
     plan = Evaluation()
     plan = replace(plan, n=prompts or plan.n, held_out=held_out or plan.held_out)
     with _bar(together) as progress:
-        report = measure(load_model(model), plan=plan, work=work, progress=progress, together=together)
+        report = measure(load_networks(model), plan=plan, work=work, progress=progress, together=together)
     if not together.leads:
         return
     if page:
@@ -100,7 +100,7 @@ def _of_verbs(
     json: bool,
     together: Together,
 ) -> None:
-    from kinemark.model.load import load_model
+    from kinemark.model.load import load_networks
     from kinemark.training.verb_report import summary, told, write_verbs
     from kinemark.training.verbs import TRIALS, measure
 
@@ -108,7 +108,7 @@ def _of_verbs(
     if unknown := [verb for verb in chosen if verb not in TRIALS]:
         raise RequestError(f"--verbs is {unknown[0]!r}; allowed: {_ALL}, {', '.join(TRIALS)}")
     with _bar(together) as progress:
-        found = measure(load_model(model), chosen, trials, work=work, progress=progress, together=together)
+        found = measure(load_networks(model), chosen, trials, work=work, progress=progress, together=together)
     if not together.leads:
         return
     if page:

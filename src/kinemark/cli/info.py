@@ -24,7 +24,7 @@ def info(json: Json = False) -> None:
 
 def _facts() -> dict[str, Any]:
     import kinemark
-    from kinemark.model.load import KNOWN
+    from kinemark.catalogue import KNOWN
     from kinemark.safety.policy.store import policy_in_force
     from kinemark.settings import load_settings
     from kinemark.worlds.spec import ATTRIBUTES

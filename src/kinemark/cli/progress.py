@@ -1,6 +1,6 @@
 """How far a clip is: a bar with the time that is left, and a small picture of what is being made.
 
-Shapes: F slots, H height, W width, C channels.
+Shapes: T frames, H height, W width, C channels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from torch import Tensor
@@ -46,13 +46,13 @@ def shown(console: Console) -> Iterator[Report]:
     task = bar.add_task("starting", total=None)
     with Live(bar, console=console, refresh_per_second=8, transient=True) as live:
 
-        def report(stage: str, step: int, total: int, preview_CFHW: Tensor | None = None) -> None:
+        def report(stage: str, step: int, total: int, preview: Callable[[], Tensor] | None = None) -> None:
             if stage == "sample":
                 bar.update(task, description=_SAYS[stage], completed=step, total=total)
             else:
                 bar.update(task, description=_SAYS.get(stage, stage))
-            if preview_CFHW is not None and can_show_pictures(console):
-                live.update(Group(half_blocks(last_frame(preview_CFHW)), bar))
+            if preview is not None and can_show_pictures(console):
+                live.update(Group(half_blocks(last_frame(preview())), bar))
 
         yield report
 
@@ -68,12 +68,9 @@ def can_show_pictures(console: Console) -> bool:
     )
 
 
-def last_frame(latent_CFHW: Tensor) -> np.ndarray:
-    """The newest frame of a latent as RGB bytes `[H, W, 3]`, as small as the latent."""
-    from kinemark.model.autoencoder import unpack
-
-    frame_CHW = unpack(latent_CFHW[None])[0, -1].clamp(0, 1)
-    bytes_HWC: np.ndarray = (frame_CHW * 255).byte().permute(1, 2, 0).cpu().numpy()
+def last_frame(video_TCHW: Tensor) -> np.ndarray:
+    """The last of some frames as RGB bytes `[H, W, 3]`."""
+    bytes_HWC: np.ndarray = (video_TCHW[-1].clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()
     return bytes_HWC
 
 

@@ -42,13 +42,13 @@ def system_card(
 
 def _card(settings: Settings) -> dict[str, Any]:
     import kinemark
-    from kinemark.model.load import load_model
+    from kinemark.model.load import load_networks
     from kinemark.safety.classifiers.file import load_classifiers
     from kinemark.safety.content import open_world
     from kinemark.safety.gates import gates_digest
     from kinemark.safety.policy.store import policy_in_force
 
-    policy, model, gates = policy_in_force(settings), load_model("spark"), gates_digest()
+    policy, model, gates = policy_in_force(settings), load_networks("spark"), gates_digest()
     classifiers = load_classifiers(settings.classifiers_path)
     content = open_world(policy, (), classifiers, given=True, photoreal=model.photoreal)
     under = {"policy_version": policy.version, "gates_digest": gates}

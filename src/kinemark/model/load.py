@@ -1,4 +1,4 @@
-"""Models by name, and the one file in which a model of ours is kept.
+"""The networks of spark's kind of model, and the one file in which they are kept.
 
 The file is safetensors in bfloat16: tensors under `transformer.`, `text.` and `upsampler.`, under `scene.`, `planner.`
 and `reader.` where a model has a scene expert, a layout planner and a layout reader, and in the header under `kinemark`
@@ -27,7 +27,7 @@ from kinemark.model.text import TextConfig, TextEncoder
 from kinemark.model.transformer import Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor, nn
 
@@ -52,8 +52,8 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """Everything that turns a prompt into pixels, ready for inference."""
+class Networks:
+    """All networks of a model of spark's kind, ready for inference."""
 
     name: str
     config: TransformerConfig
@@ -80,30 +80,26 @@ class Model:
         return self.config.capabilities
 
 
-def spark() -> Model:
-    """Load the model that ships with the package."""
+def spark() -> Networks:
+    """Load the networks that ship with the package."""
     return read_model(WEIGHTS / "spark.safetensors", "spark")
 
 
-KNOWN: Final[Mapping[str, Callable[[], Model]]] = {"spark": spark}
-"""Every model that can be asked for by name."""
-
-
-def load_model(name: str) -> Model:
-    """Load a model by its name, or from a file of weights (`*.safetensors`) that training wrote.
+def load_networks(name: str) -> Networks:
+    """The networks of spark, or those of a file of weights (`*.safetensors`) that training wrote.
 
     Raises:
-        RequestError: there is no model of this name.
-        FailureError: its weights are missing or damaged.
+        RequestError: the name is neither.
+        FailureError: as `read_model`.
     """
     if name.endswith(".safetensors"):
         return read_model(Path(name), Path(name).stem)
-    if name not in KNOWN:
-        raise RequestError(f"unknown model {name!r}; the models are: {', '.join(KNOWN)}, or a file of weights")
-    return KNOWN[name]()
+    if name != "spark":
+        raise RequestError(f"{name!r} is not a model of spark's kind; give spark, or a file of weights (.safetensors)")
+    return spark()
 
 
-def read_model(path: Path, name: str) -> Model:
+def read_model(path: Path, name: str) -> Networks:
     """Load a model from a file that `save_model` wrote.
 
     Its experts compute in the precision that this processor is fast at; the weights are stored in bfloat16 and lose
@@ -148,7 +144,7 @@ def read_model(path: Path, name: str) -> Model:
     _fill({**experts, **optional, "text": text, "upsampler": upsampler}, state, path)
     for expert in experts.values():
         expert.in_fast_precision()
-    return Model(
+    return Networks(
         name=name,
         config=config,
         transformer=experts["transformer"],

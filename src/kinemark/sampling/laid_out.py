@@ -15,14 +15,14 @@ from kinemark.model.planner import lay_out
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kinemark.model.load import Model
+    from kinemark.model.load import Networks
     from kinemark.sampling.conditions import Conditions
 
 #: A given video that may change more than this says no more where things are: that is planned anew.
 LAYOUT_HELD: Final = 0.8
 
 
-def with_layout(conditions: Conditions, model: Model, seeds: Sequence[int], slots: int) -> Conditions:
+def with_layout(conditions: Conditions, model: Networks, seeds: Sequence[int], slots: int) -> Conditions:
     """The same with a layout for each slot, where the model is shown one: read from what is given, else planned.
 
     Args:

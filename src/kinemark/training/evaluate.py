@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from kinemark.model.load import Model
+    from kinemark.model.load import Networks
     from kinemark.model.planner import LayoutPlanner
     from kinemark.model.text import TextEncoder
     from kinemark.model.transformer import Transformer
@@ -111,7 +111,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model,
+    model: Networks,
     *,
     plan: Evaluation | None = None,
     config: SamplerConfig | None = None,

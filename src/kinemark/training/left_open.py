@@ -16,7 +16,7 @@ from kinemark.worlds.spec import PLAIN_MIX, sample_scene
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kinemark.model.load import Model
+    from kinemark.model.load import Networks
 
 #: Prompts that say nothing of what is to be seen.
 PROMPTS: Final = ("a video", "a scene", "something moves", "show me something", "a short clip of anything")
@@ -24,7 +24,9 @@ _BATCH: Final = 10
 _SCENES: Final = 20_000
 
 
-def labelled(model: Model, n: int, *, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[Label]:
+def labelled(
+    model: Networks, n: int, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> list[Label]:
     """Make `n` clips of prompts that leave everything open, and read them.
 
     Args:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kinemark.model.load import load_model
+from kinemark.model.load import load_networks
 from kinemark.timeline import SPARK_FPS
 from kinemark.training.evaluate import evaluate
 from kinemark.training.exam import SIX
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/spark"), help="folder of the page")
     parser.add_argument("--work", type=Path, help="folder that keeps finished batches")
     asked = parser.parse_args(arguments)
-    report = evaluate(load_model(asked.model), work=asked.work, progress=_print_progress)
+    report = evaluate(load_networks(asked.model), work=asked.work, progress=_print_progress)
     print(write_page(report, asked.out))
 
 

@@ -16,7 +16,7 @@ from kinemark.data.manifest import require_manifest
 from kinemark.errors import FailureError
 from kinemark.model.autoencoder import Upsampler, UpsamplerConfig
 from kinemark.model.layout_reader import LayoutReader, LayoutReaderConfig
-from kinemark.model.load import WEIGHTS, Model, Origin, read_model, save_model
+from kinemark.model.load import WEIGHTS, Networks, Origin, read_model, save_model
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextConfig, TextEncoder
 from kinemark.model.transformer import Transformer
@@ -198,11 +198,11 @@ def _missing(recipe: SparkRecipe, out: Path) -> list[Part]:
     return missing if shipped or (out / UPSAMPLER_FILE).is_file() else [*missing, Part.UPSAMPLER]
 
 
-def _shipped() -> Model | None:
+def _shipped() -> Networks | None:
     return read_model(SHIPPED, "spark") if SHIPPED.is_file() else None
 
 
-def _fitting(shipped: Model | None, part: Part, recipe: Recipe) -> Transformer | None:
+def _fitting(shipped: Networks | None, part: Part, recipe: Recipe) -> Transformer | None:
     """The expert that ships, if there is one and it fits the recipe."""
     expert = shipped and (shipped.scene if part is Part.SCENE else shipped.transformer)
     return expert if expert and expert.config == recipe.config else None
@@ -229,7 +229,7 @@ def find_expert(part: Part, recipe: Recipe, out: Path) -> tuple[Transformer, str
     return network, f"{recipe.name}, {effort} from {progress.origin}"
 
 
-def _own_origin(shipped: Model | None, part: Part) -> str:
+def _own_origin(shipped: Networks | None, part: Part) -> str:
     """What the header of the weights that ship says of one expert."""
     recipe = shipped.origin.recipe if shipped else ""
     return dict(line.partition(": ")[::2] for line in recipe.split("; ")).get(part, recipe)

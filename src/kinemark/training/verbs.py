@@ -22,9 +22,10 @@ from torch.nn.functional import avg_pool2d, interpolate, mse_loss
 from kinemark.errors import RequestError
 from kinemark.model.autoencoder import encode
 from kinemark.model.checkpoints import tensors_digest
-from kinemark.rollout import conditions_of, guided_experts, roll
+from kinemark.rollout import conditions_of, roll
 from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.streaming import SamplerConfig
+from kinemark.spark import spark_model
 from kinemark.timeline import SPARK_FPS, STRENGTHS, PromptSpan, Timeline, video_from_frames
 from kinemark.training.changes import changed
 from kinemark.training.exam import PLAIN, SIX, draw_questions
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kinemark.model.cache import CachePolicy
-    from kinemark.model.load import Model
+    from kinemark.model.load import Networks
     from kinemark.training.exam import Question
     from kinemark.training.probe import Probe
     from kinemark.training.together import Together
@@ -65,7 +66,7 @@ Figures = dict[str, float]
 class Bench:
     """What trials are made with."""
 
-    model: Model
+    model: Networks
     probe: Probe
     sampler: SamplerConfig = SamplerConfig()  # noqa: RUF009  a frozen value
     guidance: float = GUIDANCE
@@ -79,10 +80,11 @@ class Bench:
 
     def make(self, timeline: Timeline, seed: int) -> Tensor:
         """The clip, `[T, C, H, W]` in [0, 1], in the bytes that would be released."""
+        model = spark_model(self.model)
         sampler = self.sampler.fitted(self.model.config)
-        conditions = conditions_of(timeline, self.model, seed)
-        experts = guided_experts(self.model, self.guidance)
-        return torch.cat([video_from_frames(p) for p in roll(timeline, self.model, experts, conditions, sampler)])
+        conditions = conditions_of(timeline, model, seed)
+        pieces = roll(timeline, model, model.experts(self.guidance), conditions, sampler)
+        return torch.cat([video_from_frames(piece) for piece in pieces])
 
     def read(self, video_TCHW: Tensor) -> dict[str, str]:
         """The attributes of a clip."""
@@ -299,7 +301,7 @@ def _motion(video_TCHW: Tensor, real_TCHW: Tensor) -> Figures:
 
 
 def measure(
-    model: Model,
+    model: Networks,
     verbs: Sequence[str],
     n: int,
     *,
