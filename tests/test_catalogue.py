@@ -7,7 +7,7 @@ from kinemark.errors import FailureError, RequestError
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(RequestError, match=r"unknown model 'sprak'; the models are: spark"):
+    with pytest.raises(RequestError, match=r"unknown model 'sprak' \(did you mean spark\?\); the models are: spark"):
         find_model("sprak")
     assert "spark" in KNOWN
 

@@ -11,6 +11,7 @@ from kinemark.conform import centre, covering, frames_in, give_picture, give_vid
 from kinemark.data.encode import encode_mp4
 from kinemark.errors import RequestError
 from kinemark.sizes import SPARK_SIZES
+from kinemark.spark import TARGET
 
 sides = st.integers(16, 8000)
 
@@ -30,13 +31,13 @@ sides = st.integers(16, 8000)
     ],
 )
 def test_a_source_keeps_its_shape_within_what_spark_makes(source, size):
-    assert natural_size(source) == size
+    assert natural_size(source, TARGET) == size
 
 
 @settings(deadline=None)
 @given(sides, sides)
 def test_every_source_has_a_size_that_can_be_made(height, width):
-    size = natural_size((height, width))
+    size = natural_size((height, width), TARGET)
     assert all(SPARK_SIZES.least <= side <= SPARK_SIZES.most and side % 2 == 0 for side in size)
 
 
@@ -61,7 +62,7 @@ def test_a_transparent_picture_is_laid_on_white_and_said(tmp_path):
     pixels[:, 64:] = (200, 0, 0, 255)
     pixels[:64, :, 3] //= 2
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    given = give_picture(tmp_path / "a.png")
+    given = give_picture(tmp_path / "a.png", TARGET)
     left, half, right = (given.video_TCHW[0, :, y, x].mul(255).round().tolist() for y, x in ((9, 9), (9, 99), (99, 99)))
     assert left == [255, 255, 255]
     assert half == pytest.approx([228, 128, 128], abs=1)
@@ -72,7 +73,7 @@ def test_a_transparent_picture_is_laid_on_white_and_said(tmp_path):
 def test_a_picture_of_16_bits_is_read_with_8_and_said(tmp_path):
     deep = np.linspace(0, 65535, 128 * 128).astype(np.uint16).reshape(128, 128)
     Image.fromarray(deep).save(tmp_path / "a.png")
-    given = give_picture(tmp_path / "a.png")
+    given = give_picture(tmp_path / "a.png", TARGET)
     assert given.notes == ("a.png has 16 bits a colour; it is read with 8.",)
     assert given.video_TCHW[0, 0, -1, -1] > 0.99
 
@@ -85,14 +86,14 @@ def test_sound_without_pictures_is_told(tmp_path):
         container.mux(stream.encode(samples))
         container.mux(stream.encode(None))
     with pytest.raises(RequestError, match=r"a\.mp4"):
-        give_video(tmp_path / "a.mp4")
+        give_video(tmp_path / "a.mp4", TARGET)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"ftypisom" * 50])
 def test_what_is_no_video_is_told(tmp_path, content):
     (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(RequestError, match=r"a\.mp4"):
-        give_video(tmp_path / "a.mp4")
+        give_video(tmp_path / "a.mp4", TARGET)
 
 
 def test_a_cut_off_video_is_told(tmp_path):
@@ -101,7 +102,7 @@ def test_a_cut_off_video_is_told(tmp_path):
     for length in (len(whole) // 2, len(whole) - 1):
         (tmp_path / "a.mp4").write_bytes(whole[:length])
         with pytest.raises(RequestError, match="cut off"):
-            give_video(tmp_path / "a.mp4")
+            give_video(tmp_path / "a.mp4", TARGET)
 
 
 @given(st.floats(0.05, 60))

@@ -1,6 +1,7 @@
 import pytest
 
 from kinemark.errors import RequestError
+from kinemark.spark import TARGET
 from kinemark.storyboard import read_board
 
 
@@ -12,7 +13,8 @@ def board(tmp_path, text):
 
 def test_texts_hold_until_the_next(tmp_path):
     timeline, notes = read_board(
-        board(tmp_path, "size: 256x144\nseconds: 12\ncards:\n - {at: 0, text: noon}\n - {at: 6, text: ' sunset '}\n")
+        board(tmp_path, "size: 256x144\nseconds: 12\ncards:\n - {at: 0, text: noon}\n - {at: 6, text: ' sunset '}\n"),
+        TARGET,
     )
     assert (timeline.num_frames, timeline.fps, timeline.size, notes) == (96, 8, (144, 256), ())
     assert [(span.text, span.start) for span in timeline.prompts] == [("noon", 0), ("sunset", 48)]
@@ -43,5 +45,5 @@ def test_texts_hold_until_the_next(tmp_path):
 )
 def test_a_board_that_cannot_be_read_says_where(tmp_path, text, complaint):
     with pytest.raises(RequestError) as told:
-        read_board(board(tmp_path, text))
+        read_board(board(tmp_path, text), TARGET)
     assert complaint in str(told.value)

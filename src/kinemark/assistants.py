@@ -151,6 +151,6 @@ def _loaded(folder: Path) -> tuple[Any, Any]:
     try:
         # Only weights that cannot run code, and no code that a folder brings along.
         model = AutoModelForImageTextToText.from_pretrained(str(folder), use_safetensors=True)
-        return AutoProcessor.from_pretrained(str(folder)), model  # type: ignore[no-untyped-call]
+        return AutoProcessor.from_pretrained(str(folder)), model
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise FailureError(f"cannot load the captioner in {folder}: {error}") from error

@@ -1,18 +1,25 @@
-"""Models by name."""
+"""Models by name: spark, what was pulled or imported of the Wan family, and files of weights that training wrote."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kinemark import spark
 from kinemark.errors import RequestError
+from kinemark.settings import load_settings
+from kinemark.wan.releases import RELEASES
+from kinemark.wan.store import installed, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from kinemark.engine import Model, Target
+    from kinemark.engine import Model
+    from kinemark.sizes import Target
+    from kinemark.wan.releases import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +30,44 @@ class Entry:
     load: Callable[[], Model]
 
 
-KNOWN: Final[Mapping[str, Entry]] = {"spark": Entry(spark.TARGET, spark.load_spark)}
-"""Every model that can be asked for by name."""
+KNOWN: Final = {"spark": Entry(spark.TARGET, spark.load_spark)}
+"""What is always here, by name."""
 
 
 def find_model(name: str) -> Entry:
     """A model by its name, or a file of weights (`*.safetensors`) that training wrote; nothing is loaded yet.
 
     Raises:
-        RequestError: there is no model of this name.
+        RequestError: there is no model of this name, or it has to be pulled first.
+        FailureError: what is known of it on this machine is damaged.
     """
     if name.endswith(".safetensors"):
         return Entry(spark.TARGET, lambda: spark.load_file(Path(name)))
-    if name not in KNOWN:
-        raise RequestError(f"unknown model {name!r}; the models are: {', '.join(KNOWN)}, or a file of weights")
-    return KNOWN[name]
+    if name in KNOWN:
+        return KNOWN[name]
+    models = load_settings().models_dir
+    here = installed(models)
+    if name in here:
+        release = RELEASES[here[name].release]
+        return Entry(release.target, partial(_load, release, models / name))
+    if name in RELEASES:
+        raise RequestError(f"{name} is not on this machine; bring it here: kinemark models pull {name}")
+    names = [*KNOWN, *here, *RELEASES]
+    near = get_close_matches(name, names, n=3)
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+    raise RequestError(f"unknown model {name!r}{meant}; the models are: {', '.join(dict.fromkeys(names))}, or a file")
+
+
+def _load(release: Release, folder: Path) -> Model:
+    from kinemark.wan.load import load_wan
+
+    base = folder if release.base is None else folder.parent / release.base
+    if release.base is not None and release.base not in installed(folder.parent):
+        raise RequestError(
+            f"{folder.name} uses the text encoder and the autoencoder of {release.base}, which is not on this machine; "
+            f"bring it here: kinemark models pull {release.base}"
+        )
+    return load_wan(release, folder, base, record_of(folder).digest, name=folder.name)
 
 
 def load_model(name: str) -> Model:

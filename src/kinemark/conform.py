@@ -6,12 +6,11 @@ Shapes: T frames, H height, W width, C channels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kinemark.data.video import read_at, read_image, read_shape
 from kinemark.errors import RequestError
-from kinemark.sizes import SPARK_SIZES
-from kinemark.timeline import MAX_SECONDS, SPARK_FPS, video_from_frames
+from kinemark.timeline import MAX_SECONDS, video_from_frames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kinemark.data.video import Shape
-
-#: The longer side of a clip whose size nobody named.
-SIDE: Final = 256
+    from kinemark.sizes import Target
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,11 +28,13 @@ class Given:
 
     Attributes:
         video_TCHW: RGB in [0, 1], at the size and rate of the clip to be made; a picture is T = 1.
+        fps: frames a second at which they are taken.
         source: the file.
         notes: a sentence for each thing that was changed.
     """
 
     video_TCHW: Tensor
+    fps: int
     source: Path
     notes: tuple[str, ...]
 
@@ -50,7 +49,7 @@ class Given:
         return int(self.video_TCHW.shape[2]), int(self.video_TCHW.shape[3])
 
 
-def give_picture(path: Path, size: tuple[int, int] | None = None) -> Given:
+def give_picture(path: Path, target: Target, size: tuple[int, int] | None = None) -> Given:
     """Read a picture, scaled to cover `size` and cut to it at the centre; without a size it keeps its shape.
 
     Raises:
@@ -58,13 +57,13 @@ def give_picture(path: Path, size: tuple[int, int] | None = None) -> Given:
     """
     shape = read_shape(path)
     source = shape.height, shape.width
-    wanted = size or natural_size(source)
+    wanted = size or natural_size(source, target)
     image_HWC = read_image(path, size=covering(source, wanted))
-    return Given(video_from_frames(centre(image_HWC[None], wanted)), path, _notes(path, shape, wanted))
+    return Given(video_from_frames(centre(image_HWC[None], wanted)), target.fps, path, _notes(path, shape, wanted))
 
 
-def give_video(path: Path, size: tuple[int, int] | None = None, fps: int = SPARK_FPS) -> Given:
-    """Read a video at `fps` frames a second, scaled to cover `size` and cut to it at the centre.
+def give_video(path: Path, target: Target, size: tuple[int, int] | None = None) -> Given:
+    """Read a video at the rate of a model, scaled to cover `size` and cut to it at the centre.
 
     Without a size it keeps its shape. Frames are taken at the times that they carry.
 
@@ -73,12 +72,12 @@ def give_video(path: Path, size: tuple[int, int] | None = None, fps: int = SPARK
     """
     shape = read_shape(path)
     source = shape.height, shape.width
-    wanted = size or natural_size(source)
+    wanted, fps = size or natural_size(source, target), target.fps
     video = read_at(path, fps, size=covering(source, wanted), max_frames=MAX_SECONDS * fps)
     notes = _notes(path, shape, wanted)
     if abs(shape.fps - fps) > 0.01:
         notes += (f"{path.name} has {shape.fps:.3g} frames a second; it is taken at {fps}.",)
-    return Given(video_from_frames(centre(video.frames_THWC, wanted)), path, notes)
+    return Given(video_from_frames(centre(video.frames_THWC, wanted)), fps, path, notes)
 
 
 def frames_in(seconds: float, fps: int, what: str) -> tuple[int, tuple[str, ...]]:
@@ -117,16 +116,16 @@ def _notes(path: Path, shape: Shape, wanted: tuple[int, int]) -> tuple[str, ...]
     return tuple(notes)
 
 
-def natural_size(source: tuple[int, int]) -> tuple[int, int]:
-    """The size (height, width) at which to run a source of that size: its own, if that is one spark makes.
+def natural_size(source: tuple[int, int], target: Target) -> tuple[int, int]:
+    """The size (height, width) at which to run a source of that size: its own, if that is one that the model makes.
 
-    Else its shape with a longer side of 256, within what spark makes, and even.
+    Else its shape with a longer side like the model's usual one, within what it makes, and even.
     """
-    if all(SPARK_SIZES.least <= side <= SPARK_SIZES.most and side % 2 == 0 for side in source):
+    least, most = target.sizes.least, target.sizes.most
+    if all(least <= side <= most and side % 2 == 0 for side in source):
         return source
-    scale = SIDE / max(source)
-    scale = max(scale, SPARK_SIZES.least / min(source))
-    height, width = (min(max(2 * round(side * scale / 2), SPARK_SIZES.least), SPARK_SIZES.most) for side in source)
+    scale = max(max(target.size) / max(source), least / min(source))
+    height, width = (min(max(2 * round(side * scale / 2), least), most) for side in source)
     return height, width
 
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+from torch import Tensor, device
 
 if TYPE_CHECKING:
     from kinemark.model.text import Reading
     from kinemark.sampling.coarse import Experts
     from kinemark.sampling.conditions import Conditions, Latents
     from kinemark.sampling.streaming import SamplerConfig
-    from kinemark.sizes import SizeRange
+    from kinemark.sizes import Target
     from kinemark.timeline import Capability
 
 Pictures = Callable[[int], Tensor]
@@ -68,21 +68,6 @@ class Autoencoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What a request has to know of the model that it is for, before that is loaded.
-
-    Attributes:
-        fps: frames a second that the model learnt to move at.
-        sizes: which it makes.
-        most_seconds: of a clip.
-    """
-
-    fps: int
-    sizes: SizeRange
-    most_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Model:
     """Everything that turns a timeline into frames.
 
@@ -96,10 +81,12 @@ class Model:
         sampler: how it is sampled.
         text: its text encoder.
         autoencoder: between its latents and pixels.
+        device: where latents are made.
         experts: who answers the sampler, for how closely a prompt is to be followed.
         conditioned: adds what is shown beside text and latents; told the seed and the number of the clip's slots.
         joined: puts frames that were made apart together; told which slots are kept.
-        preview: a latent `[C, F, H, W]` in the making -> small frames `[T, 3, H, W]` that show what it becomes.
+        preview: a latent `[C, F, H, W]` in the making -> small frames `[T, 3, H, W]` that show what it becomes; None
+            where only the decoder could say.
     """
 
     name: str
@@ -111,7 +98,8 @@ class Model:
     sampler: SamplerConfig
     text: TextEncoder
     autoencoder: Autoencoder
+    device: device
     experts: Callable[[float], Experts]
     conditioned: Callable[[Conditions, int, int], Conditions]
     joined: Callable[[Iterable[Tensor], Sequence[bool]], Iterator[Tensor]]
-    preview: Callable[[Tensor], Tensor]
+    preview: Callable[[Tensor], Tensor] | None

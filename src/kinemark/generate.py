@@ -269,7 +269,7 @@ def _watcher(report: Progress, model: Model, steps: int) -> Watcher:
         nonlocal done
         done += 1
         clean_BCFHW = clean_from_velocity(x_BCFHW, velocity_BCFHW, per_slot(sigma_F))
-        report("sample", done, steps, partial(model.preview, clean_BCFHW[0]))
+        report("sample", done, steps, partial(model.preview, clean_BCFHW[0]) if model.preview else None)
 
     return watch
 

@@ -88,7 +88,7 @@ def conditions_of(timeline: Timeline, model: Model, seed: int) -> Conditions:
         known=autoencoder.known(pictures, len(slots)),
         noise=drawn([seed], (autoencoder.channels, height, width)),
     )
-    return model.conditioned(conditions, seed, len(slots))
+    return model.conditioned(conditions, seed, len(slots)).to(model.device)
 
 
 def _in_time(slots: Iterable[tuple[int, Tensor]], num_slots: int, meeting: Sequence[range]) -> Iterator[Tensor]:

@@ -33,6 +33,11 @@ class Settings:
         return self.home / "keys"
 
     @property
+    def models_dir(self) -> Path:
+        """Models that were pulled or imported, a folder each."""
+        return self.home / "models"
+
+    @property
     def policy_dir(self) -> Path:
         """The policy in force where it is not the one that ships, what is proposed, and every version that was."""
         return self.home / "policy"

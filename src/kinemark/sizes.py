@@ -1,4 +1,4 @@
-"""Sizes of pictures: which a model makes, and how a picture is brought to the grid that it runs on.
+"""What a model makes: sizes and rates, and how a picture is brought to the grid that it runs on.
 
 Shapes: C channels, H W size.
 """
@@ -24,6 +24,23 @@ class SizeRange:
         """The size (height, width) that is run to make `size`: each side rounded up to the multiple."""
         height, width = (-(-side // self.multiple) * self.multiple for side in size)
         return height, width
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request has to know of the model that it is for, before that is loaded.
+
+    Attributes:
+        fps: frames a second that the model learnt to move at.
+        size: height and width in pixels where nobody asks for another.
+        sizes: which it makes.
+        most_seconds: of a clip.
+    """
+
+    fps: int
+    size: tuple[int, int]
+    sizes: SizeRange
+    most_seconds: float
 
 
 SPARK_SIZES: Final = SizeRange(multiple=32, least=128, most=512)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from kinemark.engine import Model, Target
+from kinemark.engine import Model
 from kinemark.errors import RequestError
 from kinemark.joins import joined
 from kinemark.model.autoencoder import LATENT_CHANNELS, SCALE, encode, unpack
@@ -23,7 +23,7 @@ from kinemark.sampling.coarse import experts_of
 from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.laid_out import with_layout
 from kinemark.sampling.streaming import SamplerConfig
-from kinemark.sizes import SPARK_SIZES
+from kinemark.sizes import SPARK_SIZES, Target
 from kinemark.timeline import MAX_SECONDS, SPARK_FPS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kinemark.model.text import Reading, TextEncoder
     from kinemark.sampling.conditions import Conditions, Latents
 
-TARGET: Final = Target(fps=SPARK_FPS, sizes=SPARK_SIZES, most_seconds=MAX_SECONDS)
+TARGET: Final = Target(fps=SPARK_FPS, size=(256, 256), sizes=SPARK_SIZES, most_seconds=MAX_SECONDS)
 
 
 def load_spark() -> Model:
@@ -67,6 +67,7 @@ def spark_model(networks: Networks) -> Model:
         sampler=SamplerConfig().fitted(networks.config),
         text=Words(networks.text),
         autoencoder=Packed(networks.autoencoder),
+        device=torch.device("cpu"),
         experts=partial(experts_of, networks.transformer, networks.scene, networks.text.encode([""])[0]),
         conditioned=partial(_laid_out, networks),
         joined=joined,

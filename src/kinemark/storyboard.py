@@ -1,6 +1,6 @@
 """A storyboard as a file: cards on a timeline, each with a text, a picture or a clip.
 
-    size: 256x144          # WIDTHxHEIGHT; 256x256 if it is not said
+    size: 256x144          # WIDTHxHEIGHT; the model's if it is not said
     seconds: 12
     cards:
       - at: 0
@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kinemark.conform import SIDE, frames_in, give_picture, give_video
+from kinemark.conform import frames_in, give_picture, give_video
 from kinemark.errors import RequestError
 from kinemark.generate import parse_size
-from kinemark.timeline import MAX_SECONDS, SPARK_FPS, Card, Timeline
+from kinemark.timeline import MAX_SECONDS, Card, Timeline
 
 if TYPE_CHECKING:
     from kinemark.conform import Given
+    from kinemark.sizes import Target
 
 
 class _Strict(BaseModel):
@@ -47,11 +48,11 @@ class _Card(_Strict):
 
 class _Board(_Strict):
     seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
-    size: str = f"{SIDE}x{SIDE}"
+    size: str | None = None
     cards: Annotated[list[_Card], Field(min_length=1)]
 
 
-def read_board(path: Path) -> tuple[Timeline, tuple[str, ...]]:
+def read_board(path: Path, target: Target) -> tuple[Timeline, tuple[str, ...]]:
     """The timeline of a board's file, and what a person has to be told about it.
 
     Raises:
@@ -59,20 +60,20 @@ def read_board(path: Path) -> tuple[Timeline, tuple[str, ...]]:
             a picture or clip cannot be read.
     """
     board = _parsed(path)
-    size = parse_size(board.size)
-    frames, notes = frames_in(board.seconds, SPARK_FPS, "seconds")
+    size = parse_size(board.size) if board.size else target.size
+    frames, notes = frames_in(board.seconds, target.fps, "seconds")
     cards: list[Card] = []
     sources: list[Path] = []
     for number, card in enumerate(board.cards, 1):
-        start, rounded = _frame(card.at, number)
-        given = _given(path.parent, card, size, number)
+        start, rounded = _frame(card.at, target.fps, number)
+        given = _given(path.parent, card, target, size, number)
         notes += rounded
         if given:
             notes += given.notes
             sources.append(given.source)
         cards.append(Card(start, card.text.strip(), given.video_TCHW if given else None))
-    _require_order(board, cards)
-    timeline = Timeline.storyboard(cards, num_frames=frames, fps=SPARK_FPS, size=size)
+    _require_order(board, cards, target.fps)
+    timeline = Timeline.storyboard(cards, num_frames=frames, fps=target.fps, size=size)
     return replace(timeline, sources=tuple(sources)), notes
 
 
@@ -92,26 +93,24 @@ def _parsed(path: Path) -> _Board:
         raise RequestError(f"the board {path}: {where} is {first['input']!r}: {first['msg']}") from error
 
 
-def _frame(at: float, number: int) -> tuple[int, tuple[str, ...]]:
-    frame = round(at * SPARK_FPS)
-    if abs(frame - at * SPARK_FPS) < 1e-6:
+def _frame(at: float, fps: int, number: int) -> tuple[int, tuple[str, ...]]:
+    frame = round(at * fps)
+    if abs(frame - at * fps) < 1e-6:
         return frame, ()
-    return frame, (
-        f"card {number}: {at:g} s is taken as frame {frame} at {SPARK_FPS} a second: {frame / SPARK_FPS:g} s.",
-    )
+    return frame, (f"card {number}: {at:g} s is taken as frame {frame} at {fps} a second: {frame / fps:g} s.",)
 
 
-def _given(folder: Path, card: _Card, size: tuple[int, int], number: int) -> Given | None:
+def _given(folder: Path, card: _Card, target: Target, size: tuple[int, int], number: int) -> Given | None:
     if card.image and card.clip:
         raise RequestError(f"card {number} has a picture and a clip; give them a card each")
     if not (card.text.strip() or card.image or card.clip):
         raise RequestError(f"card {number} has neither text nor picture nor clip; say what happens there")
     if card.image:
-        return give_picture(folder / card.image, size)
-    return give_video(folder / card.clip, size) if card.clip else None
+        return give_picture(folder / card.image, target, size)
+    return give_video(folder / card.clip, target, size) if card.clip else None
 
 
-def _require_order(board: _Board, cards: list[Card]) -> None:
+def _require_order(board: _Board, cards: list[Card], fps: int) -> None:
     times = [card.start for card in cards]
     for number, card in enumerate(board.cards, 1):
         if card.at >= board.seconds:
@@ -120,5 +119,5 @@ def _require_order(board: _Board, cards: list[Card]) -> None:
         if after <= before:
             raise RequestError(
                 f"card {one + 1} at {board.cards[one].at:g} s does not come after card {one} at "
-                f"{board.cards[one - 1].at:g} s; put them in order, at least {1 / SPARK_FPS:g} s apart"
+                f"{board.cards[one - 1].at:g} s; put them in order, at least {1 / fps:g} s apart"
             )

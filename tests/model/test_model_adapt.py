@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from wan_like import WAN_LIKE, inputs, randomised
 
 from kinemark.errors import RequestError
 from kinemark.model.adapt import merged, to_ours
 from kinemark.model.checkpoints import build, fitted, read
 from kinemark.model.naming import to_diffusers
+from wan_like import WAN_LIKE, inputs, randomised
 
 State = dict[str, torch.Tensor]
 

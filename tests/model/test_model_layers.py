@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 import torch
 from einops import rearrange
-from wan_like import inputs, randomised
 
 from kinemark.model.configs import tiny
 from kinemark.model.layers import ImageEmbedding, NoiseFilter, TanhGELU
+from wan_like import inputs, randomised
 
 
 def test_gelu_is_torchs_tanh_form() -> None:

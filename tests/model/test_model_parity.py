@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import SkyReelsV2Transformer3DModel, WanTransformer3DModel
-from wan_like import WAN_LIKE, inputs, randomised, reference
 
 from kinemark.model.adapt import to_ours
 from kinemark.model.checkpoints import build, fitted
 from kinemark.model.configs import TransformerConfig
+from wan_like import WAN_LIKE, inputs, randomised, reference
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from wan_like import inputs, randomised
 
 from kinemark.model.attention import block_causal_mask, rotary_table, rotate
 from kinemark.model.cache import CachePolicy, KVCache
@@ -22,6 +21,7 @@ from kinemark.model.configs import (
     wan_22_14b_image,
 )
 from kinemark.model.transformer import Transformer
+from wan_like import inputs, randomised
 
 
 @torch.no_grad()

@@ -26,6 +26,7 @@ from kinemark.cli import (
     keys,
     ledger,
     loop,
+    models,
     policy,
     recut,
     redteam,
@@ -84,6 +85,7 @@ app.command(name="system-card")(system_card.system_card)
 app.command(name="sweep")(sweep.sweep)
 app.command(name="compliance")(compliance.compliance)
 app.command(name="info")(info.info)
+app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(consent.consent_app, name="consent")
 app.add_typer(creators.app, name="creators")

@@ -11,9 +11,11 @@ import typer
 
 from kinemark.cli.making import Request
 from kinemark.errors import RequestError
+from kinemark.sizes import Target
 
 
 def blend(
+    target: Target,
     first: Annotated[Path, typer.Argument(help="The first clip.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="The second clip.", show_default=False)],
     prompt: Annotated[str, typer.Argument(help="What the blend shows; read from both if it is not said.")] = "",
@@ -26,11 +28,11 @@ def blend(
     from kinemark.cli.reading import said_or_read_both
     from kinemark.conform import give_video
     from kinemark.generate import parse_size
-    from kinemark.timeline import SPARK_FPS, Timeline
+    from kinemark.timeline import Timeline
 
     points = parse_curve(curve)
-    start = give_video(first, parse_size(size) if size else None)
-    end = give_video(second, start.size)
+    start = give_video(first, target, parse_size(size) if size else None)
+    end = give_video(second, target, start.size)
     frames = min(start.frames, end.frames)
     notes = start.notes + end.notes
     if start.frames != end.frames:
@@ -38,7 +40,7 @@ def blend(
     prompt, then, read = said_or_read_both(prompt, start, end)
     shares = [share_at(points, t / max(1, frames - 1)) for t in range(frames)]
     from_TCHW, to_TCHW = start.video_TCHW[:frames], end.video_TCHW[:frames]
-    timeline = Timeline.blend(from_TCHW, to_TCHW, prompt, then=then, curve=shares, fps=SPARK_FPS)
+    timeline = Timeline.blend(from_TCHW, to_TCHW, prompt, then=then, curve=shares, fps=target.fps)
     return Request(replace(timeline, sources=(first, second)), notes + read)
 
 

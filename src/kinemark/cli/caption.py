@@ -53,10 +53,10 @@ def _answer(path: Path, describe: Any) -> dict[str, Any]:  # noqa: ANN401  (assi
     from kinemark.captioning import caption as say
     from kinemark.conform import give_picture, give_video
     from kinemark.data.video import media_kind
-    from kinemark.timeline import SPARK_FPS
+    from kinemark.spark import TARGET
 
-    given = give_picture(path) if media_kind(path) == "image" else give_video(path)
-    parts = say(given.video_TCHW, SPARK_FPS, describe)
+    given = (give_picture if media_kind(path) == "image" else give_video)(path, TARGET)
+    parts = say(given.video_TCHW, given.fps, describe)
     return {
         "path": str(path),
         "captions": [{"start": part.start, "text": part.text, "said": dict(part.said)} for part in parts],

@@ -70,7 +70,7 @@ def makes_clips(verb: Callable[..., Request], suffix: str = ".mp4") -> Callable[
     """A command with the arguments of `verb` and the options that all have; it makes what the verb asks for.
 
     Args:
-        verb: turns its own arguments into a request.
+        verb: turns what the model makes, its first argument, and its own into a request.
         suffix: what the file's name has to end in.
     """
     hints = get_type_hints(Common, include_extras=True)
@@ -79,17 +79,20 @@ def makes_clips(verb: Callable[..., Request], suffix: str = ".mp4") -> Callable[
         for one in fields(Common)
     ]
     own = inspect.signature(verb, eval_str=True)
+    asked = list(own.parameters.values())[1:]
 
     @wraps(verb)
     def command(**arguments: Any) -> None:  # noqa: ANN401  (whatever the verb's are)
         options = Common(**{name: arguments.pop(name) for name in hints})
         _require_target(options, suffix)
-        _make(verb(**arguments), options)
+        from kinemark.catalogue import find_model
+
+        _make(verb(find_model(options.model).target, **arguments), options)
 
     command.__signature__ = own.replace(  # type: ignore[attr-defined]
-        parameters=[*own.parameters.values(), *common], return_annotation=None
+        parameters=[*asked, *common], return_annotation=None
     )
-    command.__annotations__ = {p.name: p.annotation for p in (*own.parameters.values(), *common)}
+    command.__annotations__ = {p.name: p.annotation for p in (*asked, *common)}
     return command
 
 

@@ -13,9 +13,8 @@ def said_or_read(prompt: str, given: Given) -> tuple[str, tuple[str, ...]]:
     if prompt.strip():
         return prompt, ()
     from kinemark.captioning import WINDOW, seen, sentence
-    from kinemark.timeline import SPARK_FPS
 
-    text = sentence(seen(given.video_TCHW[-round(WINDOW * SPARK_FPS) - 1 :], SPARK_FPS))
+    text = sentence(seen(given.video_TCHW[-round(WINDOW * given.fps) - 1 :], given.fps))
     if text:
         return text, (f"Read from {given.source.name}: {text}",)
     return "", (f"{given.source.name} shows nothing of spark's world; it is followed without a prompt.",)

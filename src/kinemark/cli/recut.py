@@ -10,12 +10,14 @@ import typer
 
 from kinemark.cli.making import Request
 from kinemark.errors import RequestError
+from kinemark.sizes import Target
 
 if TYPE_CHECKING:
     from kinemark.timeline import Kept
 
 
 def recut(
+    target: Target,
     clip: Annotated[Path, typer.Argument(help="The clip.", show_default=False)],
     keep: Annotated[list[str], typer.Option(help="Seconds START-END[@AT] to keep; repeatable.", show_default=False)],
     prompt: Annotated[str, typer.Argument(help="What it shows; read from the clip if it is not said.")] = "",
@@ -29,14 +31,14 @@ def recut(
     from kinemark.cli.reading import said_or_read
     from kinemark.conform import frames_in, give_video
     from kinemark.generate import parse_size
-    from kinemark.timeline import SPARK_FPS, Timeline
+    from kinemark.timeline import Timeline
 
-    given = give_video(clip, parse_size(size) if size else None)
-    length = given.frames / SPARK_FPS if seconds is None else seconds
-    frames, notes = frames_in(length, SPARK_FPS, "seconds")
-    kept = parse_kept(keep, SPARK_FPS)
+    given = give_video(clip, target, parse_size(size) if size else None)
+    length = given.frames / target.fps if seconds is None else seconds
+    frames, notes = frames_in(length, target.fps, "seconds")
+    kept = parse_kept(keep, target.fps)
     prompt, read = said_or_read(prompt, given)
-    timeline = Timeline.recut(given.video_TCHW, prompt, kept=kept, num_frames=frames, fps=SPARK_FPS)
+    timeline = Timeline.recut(given.video_TCHW, prompt, kept=kept, num_frames=frames, fps=target.fps)
     return Request(replace(timeline, sources=(clip,)), given.notes + notes + read)
 
 

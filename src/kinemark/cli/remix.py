@@ -10,9 +10,11 @@ import typer
 
 from kinemark.cli.making import Request
 from kinemark.errors import RequestError
+from kinemark.sizes import Target
 
 
 def remix(
+    target: Target,
     clip: Annotated[Path, typer.Argument(help="The clip.", show_default=False)],
     prompt: Annotated[str, typer.Argument(help="What it shows afterwards.", show_default=False)],
     strength: Annotated[str, typer.Option(help="How much may change: subtle, mild, strong, or 0 to 1.")] = "mild",
@@ -21,10 +23,10 @@ def remix(
     """Change a clip into what the prompt says."""
     from kinemark.conform import give_video
     from kinemark.generate import parse_size
-    from kinemark.timeline import SPARK_FPS, STRENGTHS, Timeline
+    from kinemark.timeline import STRENGTHS, Timeline
 
-    given = give_video(clip, parse_size(size) if size else None)
-    timeline = Timeline.remix(given.video_TCHW, prompt, strength=_strength(strength, STRENGTHS), fps=SPARK_FPS)
+    given = give_video(clip, target, parse_size(size) if size else None)
+    timeline = Timeline.remix(given.video_TCHW, prompt, strength=_strength(strength, STRENGTHS), fps=target.fps)
     return Request(replace(timeline, sources=(clip,)), given.notes)
 
 

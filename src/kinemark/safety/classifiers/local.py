@@ -93,6 +93,6 @@ def _pipeline(task: str, folder: Path) -> Any:  # noqa: ANN401  (transformers' p
     try:
         # Only weights that cannot run code, and no code that a folder brings along.
         safe = {"use_safetensors": True}
-        return pipeline(task, model=str(folder), device="cpu", model_kwargs=safe)  # type: ignore[call-overload]
+        return pipeline(task, model=str(folder), device="cpu", model_kwargs=safe)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise FailureError(f"cannot load the classifier in {folder}: {error}") from error

@@ -1,0 +1,128 @@
+"""A model of the Wan family from its folder: transformer or two of them, text encoder, autoencoder.
+
+The folder is laid out as diffusers lays it out: `transformer`, `transformer_2` where there are two experts, `vae`,
+`text_encoder`, `tokenizer`; a checkpoint that was imported is `transformer.safetensors`.
+
+Shape suffixes: B batch, F slots, T frames, C channels, H W size.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from kinemark.engine import Model
+from kinemark.errors import FailureError
+from kinemark.model.adapt import to_ours
+from kinemark.model.checkpoints import build, read
+from kinemark.sampling.coarse import Experts
+from kinemark.sampling.flow import Switched, WholeTimesteps
+from kinemark.sampling.guidance import guided
+from kinemark.sampling.methods import METHODS
+from kinemark.wan.autoencoder import WanAutoencoder
+from kinemark.wan.store import PARTS, SINGLE, require_release
+from kinemark.wan.text import WanText
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from kinemark.model.transformer import Transformer
+    from kinemark.sampling.conditions import Conditions
+    from kinemark.sampling.flow import Denoiser
+    from kinemark.wan.releases import Release
+
+#: What Wan was trained to avoid; guidance leads away from it (Wan2.1 `wan/configs/shared_config.py`).
+NEGATIVE: Final = (
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，"
+    "丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，"
+    "杂乱的背景，三条腿，背景人很多，倒着走"
+)
+
+
+def load_wan(
+    release: Release, folder: Path, base: Path, digest: str, *, name: str, device: torch.device | None = None
+) -> Model:
+    """Load a release from its folder.
+
+    Args:
+        release: what is known of it.
+        folder: has its transformers.
+        base: has the text encoder and the autoencoder; often the same folder.
+        digest: sha256 of the transformers' weights.
+        name: as it was asked for.
+        device: where it computes; a GPU if there is one.
+
+    Raises:
+        FailureError: a part is missing, damaged, or of another model.
+        RequestError: as `model.checkpoints.fitted`.
+    """
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    transformers = [_transformer(release, path, device) for path in _paths(release, folder)]
+    text = WanText(base, device)
+    autoencoder = WanAutoencoder.load(base / "vae", device)
+    if autoencoder.channels != release.config.out_channels:
+        raise FailureError(
+            f"the autoencoder in {base} has {autoencoder.channels} channels, and {release.name} takes "
+            f"{release.config.out_channels}; it belongs to another model"
+        )
+    return Model(
+        name=name,
+        weights_digest=digest,
+        target=release.target,
+        capabilities=release.config.capabilities,
+        photoreal=True,
+        guidance=release.guidance[0],
+        sampler=METHODS[release.method],
+        text=text,
+        autoencoder=autoencoder,
+        device=device,
+        experts=partial(_experts, release, transformers, text, device),
+        conditioned=_unconditioned,
+        joined=_joined,
+        preview=None,
+    )
+
+
+def _paths(release: Release, folder: Path) -> list[Path]:
+    single = folder / SINGLE
+    if single.is_file():
+        return [single]
+    return [folder / part for part in PARTS[: len(release.guidance)]]
+
+
+def _transformer(release: Release, path: Path, device: torch.device) -> Transformer:
+    state = to_ours(read(path))
+    require_release(state, release, str(path))
+    return build(release.config, state, str(path)).to(device).in_fast_precision()
+
+
+def _experts(
+    release: Release, transformers: Sequence[Transformer], text: WanText, device: torch.device, guidance: float
+) -> Experts:
+    """Who answers, each with its guidance: that of a second expert stays as far from the first's as published."""
+    first = release.guidance[0]
+    scales = [guidance + own - first for own in release.guidance]
+    empty_LD = torch.zeros(0) if guidance == 1 else text.encode([NEGATIVE])[0].to(device)
+    denoisers: list[Denoiser] = [
+        guided(transformer, empty_LD, scale) for transformer, scale in zip(transformers, scales, strict=True)
+    ]
+    if first != 1:  # distilled models were trained at the very levels that they are sampled at
+        denoisers = [WholeTimesteps(denoiser) for denoiser in denoisers]
+    if release.boundary is None:
+        return Experts(denoisers[0])
+    return Experts(Switched(denoisers[0], denoisers[1], release.boundary))
+
+
+def _unconditioned(conditions: Conditions, seed: int, slots: int) -> Conditions:  # noqa: ARG001
+    return conditions
+
+
+def _joined(slots: Iterable[Tensor], kept: Sequence[bool]) -> Iterator[Tensor]:  # noqa: ARG001
+    """Frames as they are: what is made of latents together meets by itself."""
+    for video_TCHW in slots:
+        yield from video_TCHW
