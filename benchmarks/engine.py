@@ -1,164 +1,201 @@
-"""How much of this machine's matrix rate the denoiser reaches.
+"""One denoising step of Wan's transformer, Kinemark's and diffusers', in turn in one process, on the same weights.
 
-For spark at the shapes of a 256x256 clip (256 tokens to a slot, batch 2 for guidance) it times a forward of 1 to 9
-slots in block-causal order, and of one slot behind a cache. Beside it stands the rate of the bare matrix products in
-that very forward, same shapes, same threads, same precision; their ratio is what the rest of the network costs.
+    python benchmarks/engine.py [--size small|cpu|1.3b|5b|14b] [--rounds N] [--no-compile] [--json]
 
-    python benchmarks/engine.py [--size small|full] [--precision fast|float32] [--json]
+"small" is for trying the script, "cpu" has 100 million weights and 1,280 video tokens, the others are Wan's (a GPU, and
+random weights: speed does not depend on them). Each runs in the precision that the device is measured to be fast at,
+eager and compiled; a ratio above 1 says that Kinemark is faster. On a GPU it also streams with the causal four-step
+method behind a window of 12 slots, denoising only and with decoding.
 
-"fast" is what `kinemark generate` runs in on this processor (`model.precision`).
-
-B batch, F slots.
+Two factors of published speeds are kept apart: these are kernels, at an equal number of steps; fewer steps are a
+distilled model's.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
-from collections import Counter
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
-from kinemark.model.cache import KVCache
-from kinemark.model.configs import TransformerConfig, spark
-from kinemark.model.layers import PatchEmbedding
+from kinemark.model.configs import TransformerConfig, wan_1_3b, wan_5b, wan_14b
+from kinemark.model.naming import to_diffusers
+from kinemark.model.precision import fast_dtype
 from kinemark.model.transformer import Transformer
+from kinemark.sampling.conditions import Conditions
+from kinemark.sampling.methods import METHODS
+from kinemark.sampling.streaming import stream
+from kinemark.wan.autoencoder import WanAutoencoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BATCH = 2
-LATENT = 64
-SLOTS = {"small": (1, 3, 9), "full": tuple(range(1, 10))}
-CACHED = {"small": (8,), "full": (1, 4, 8)}
-ROUNDS = {"small": 5, "full": 15}
-
-Shape = tuple[int, int, int]
-"""(rows, inner, columns) of a matrix product."""
+    from torch import Tensor, nn
 
 
-def fastest(call: Callable[[], object], rounds: int) -> float:
-    """Return the seconds of the fastest of so many calls, after one that does not count."""
-    call()
-    best = float("inf")
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - start)
-    return best
+@dataclass(frozen=True)
+class Size:
+    """A transformer and the latent (slots, height, width) that it makes."""
+
+    config: TransformerConfig
+    latent: tuple[int, int, int]
 
 
-def linear_shapes(model: Transformer, run: Callable[[], Tensor]) -> Counter[Shape]:
-    """Return the matrix products in the linear layers of a forward, counted by shape."""
-    shapes: Counter[Shape] = Counter()
-
-    def record(module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(module, nn.Linear | PatchEmbedding)
-        weight = module.weight.flatten(1)
-        shapes[output.shape[:-1].numel(), weight.shape[1], weight.shape[0]] += 1
-
-    hooks = [m.register_forward_hook(record) for m in model.modules() if isinstance(m, nn.Linear | PatchEmbedding)]
-    run()
-    for hook in hooks:
-        hook.remove()
-    return shapes
+_SMALL = replace(wan_1_3b(), width=256, heads=2, ffn=512, layers=2)
+_CPU = replace(wan_1_3b(), width=768, heads=6, ffn=4480, layers=8)
+SIZES = {
+    "small": Size(_SMALL, (3, 16, 16)),
+    "cpu": Size(_CPU, (5, 32, 32)),
+    "1.3b": Size(wan_1_3b(), (21, 60, 104)),
+    "5b": Size(wan_5b(), (31, 44, 80)),
+    "14b": Size(wan_14b(), (21, 90, 160)),
+}
 
 
-def attention_shapes(config: TransformerConfig, tokens: int, keys: int) -> Counter[Shape]:
-    """Return the products of one head's self- and cross-attention, times heads, layers and batch."""
-    times = BATCH * config.heads * config.layers
-    width = config.head_dim
-    return Counter(
-        {
-            (tokens, width, keys): times,
-            (tokens, keys, width): times,
-            (tokens, width, config.text_len): times,
-            (tokens, config.text_len, width): times,
-        }
-    )
-
-
-def products_seconds(shapes: Counter[Shape], dtype: torch.dtype, rounds: int, stack: int = 1) -> float:
-    """Return the time of bare matrix products; `stack` of a shape are one batched product, as in attention."""
-    seconds = 0.0
-    for (rows, inner, columns), count in shapes.items():
-        left, right = (torch.randn(stack, side, inner, dtype=dtype) for side in (rows, columns))
-        call = partial(F.linear, left[0], right[0]) if stack == 1 else partial(torch.bmm, left, right.mT)
-        seconds += count / stack * fastest(call, rounds)
-    return seconds
-
-
-def measure(model: Transformer, slots: int, cached: int, rounds: int) -> dict[str, float]:
-    """Return figures of a forward of `slots` slots, behind a cache of `cached` ones (0: none, block-causal)."""
-    config = model.config
-    text = torch.randn(BATCH, config.text_len, config.text_dim)
-
-    def latent(number: int) -> dict[str, Tensor]:
-        x, condition = (
-            torch.randn(BATCH, channels, number, LATENT, LATENT)
-            for channels in (config.in_channels, config.condition_channels)
+def reference(ours: Transformer) -> nn.Module:
+    """Diffusers' transformer with the same weights, kept in float32 where diffusers keeps them so."""
+    config = ours.config
+    with torch.device("meta"):
+        theirs = WanTransformer3DModel(
+            patch_size=config.patch,
+            num_attention_heads=config.heads,
+            attention_head_dim=config.head_dim,
+            in_channels=config.in_channels,
+            out_channels=config.out_channels,
+            text_dim=config.text_dim,
+            ffn_dim=config.ffn,
+            num_layers=config.layers,
         )
-        return {"x_BCFHW": x, "condition_BCFHW": condition}
+    rope = WanTransformer3DModel(num_layers=0, attention_head_dim=config.head_dim, num_attention_heads=1).rope
+    theirs.load_state_dict(to_diffusers(ours.state_dict()), strict=True, assign=True)
+    theirs.rope = rope.to(ours.head.head.weight.device)
+    for name, parameter in theirs.named_parameters():
+        if any(kept in name for kept in WanTransformer3DModel._keep_in_fp32_modules):  # noqa: SLF001
+            parameter.data = parameter.data.float()
+    return theirs.eval().requires_grad_(requires_grad=False)
 
-    sigma = torch.tensor(0.5)
-    cache = None
-    if cached:
-        cache = KVCache()
-        model(**latent(cached), sigma_BF=sigma, text_BLD=text, cache=cache, write=True)
-    block_F = torch.arange(slots)
-    run = partial(model, **latent(slots), sigma_BF=sigma, text_BLD=text, block_F=block_F, cache=cache)
-    per_slot = LATENT * LATENT // (config.patch[1] * config.patch[2])
-    linear = linear_shapes(model, run)
-    attention = attention_shapes(config, slots * per_slot, (slots + cached) * per_slot)
-    flop = sum(
-        2 * rows * inner * columns * count for s in (linear, attention) for (rows, inner, columns), count in s.items()
-    )
-    forward = fastest(run, rounds)
-    dtype = model.blocks[0].self_attn.q.weight.dtype
-    products = products_seconds(linear, dtype, rounds)
-    products += products_seconds(attention, dtype, rounds, stack=BATCH * config.heads)
-    return {
-        "ms": 1e3 * forward,
-        "gflops": flop / forward / 1e9,
-        "gemm_gflops": flop / products / 1e9,
-        "ratio": products / forward,
-    }
+
+def seconds_of(call: Callable[[], object], device: torch.device) -> float:
+    """How long a call takes, everything on the device included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def in_turn(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int, device: torch.device
+) -> dict[str, float]:
+    """Median seconds of both, run one after the other so that what else the machine does meets both; and the ratio."""
+    ours(), theirs()
+    times = [(seconds_of(ours, device), seconds_of(theirs, device)) for _ in range(rounds)]
+    own, other = (statistics.median(column) for column in zip(*times, strict=True))
+    return {"ours_s": own, "theirs_s": other, "ratio": statistics.median(b / a for a, b in times)}
+
+
+def peak_of(call: Callable[[], object]) -> int:
+    """Bytes of GPU memory at the most while a call runs."""
+    torch.cuda.reset_peak_memory_stats()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated()
+
+
+def streaming(transformer: Transformer, size: Size, device: torch.device) -> dict[str, float]:
+    """Frames a second of the causal four-step method with a window of 12 slots, after the window is full."""
+    slots, (_, height, width) = 24, size.latent
+    config = size.config
+    shape = (config.in_channels, slots, height, width)
+    conditions = Conditions.from_text(torch.randn(1, config.text_len, config.text_dim), [1], shape).to(device)
+    network = AutoencoderKLWan(z_dim=config.in_channels).to(device, torch.bfloat16).eval()
+    decode = WanAutoencoder(network).decoder()
+    figures = {}
+    for name, last in (("stream_fps", None), ("stream_decode_fps", decode)):
+        begin, made = 0.0, 0
+        for number, (block, latent_BCFHW) in enumerate(stream(transformer, conditions, METHODS["longlive"])):
+            if last is not None:
+                for slot in latent_BCFHW.unbind(2):
+                    decode(slot, slot if number or made else None)
+            torch.cuda.synchronize()
+            if number == 4:
+                begin = time.perf_counter()
+            made += 4 * len(block) if number > 4 else 0
+        figures[name] = made / (time.perf_counter() - begin)
+    return figures
 
 
 @torch.inference_mode()
+def measure(size: Size, rounds: int, *, compiled: bool) -> dict[str, Any]:
+    """Every figure that this device can give."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = fast_dtype(device)
+    config = size.config
+    with torch.device(device):
+        transformer = Transformer(config).to(dtype)
+    for parameter in transformer.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    theirs = reference(transformer)
+    transformer.in_fast_precision()
+    slots, height, width = size.latent
+    x = torch.randn(1, config.in_channels, slots, height, width, device=device, dtype=dtype)
+    text = torch.randn(1, config.text_len, config.text_dim, device=device, dtype=dtype)
+    level = torch.full((1,), 0.5, device=device)
+
+    def step(network: Callable[..., Tensor]) -> Tensor:
+        return network(x, level, text)
+
+    def their_step(network: Callable[..., Any]) -> Tensor:
+        return network(x, 1000 * level, text, return_dict=False)[0]
+
+    ours, other = step(transformer).float(), their_step(theirs).float()
+    figures: dict[str, Any] = {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "dtype": str(dtype).removeprefix("torch."),
+        "parameters": sum(parameter.numel() for parameter in transformer.parameters()),
+        "tokens": slots * height * width // 4,
+        "difference": float((ours - other).norm() / other.norm()),
+    }
+    where = "cpu" if device.type == "cpu" else "gpu"
+    eager = in_turn(partial(step, transformer), partial(their_step, theirs), rounds, device)
+    figures |= {f"eager_{key}": value for key, value in eager.items()}
+    figures[f"{where}_step_ratio_eager"] = eager["ratio"]
+    if compiled:
+        fast = in_turn(
+            partial(step, torch.compile(transformer)), partial(their_step, torch.compile(theirs)), rounds, device
+        )
+        figures |= {f"compiled_{key}": value for key, value in fast.items()}
+        figures[f"{where}_step_ratio_compiled"] = fast["ratio"]
+    if device.type == "cuda":
+        figures["gpu_step_ratio"] = figures["gpu_step_ratio_eager"]
+        figures["peak_memory_ratio"] = peak_of(partial(step, transformer)) / peak_of(partial(their_step, theirs))
+        figures |= streaming(transformer, size, device)
+    return figures
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=tuple(SLOTS), default="small")
-    parser.add_argument("--precision", choices=("fast", "float32"), default="fast")
+    parser.add_argument("--size", choices=tuple(SIZES), default="cpu")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--no-compile", action="store_true", help="leave out the compiled runs")
     parser.add_argument("--json", action="store_true", help="print one flat object")
     arguments = parser.parse_args()
-    model = Transformer(spark()).eval()
-    if arguments.precision == "fast":
-        model.in_fast_precision()
-    cases = [(f"slots_{slots}", slots, 0) for slots in SLOTS[arguments.size]]
-    cases += [(f"cached_{cached}", 1, cached) for cached in CACHED[arguments.size]]
-    figures: dict[str, float] = {"threads": torch.get_num_threads(), "batch": BATCH}
-    bits = 8 * model.blocks[0].self_attn.q.weight.element_size()
-    figures["bits"] = bits
-    for name, slots, cached in cases:
-        figures |= {
-            f"{name}_{key}": round(v, 3) for key, v in measure(model, slots, cached, ROUNDS[arguments.size]).items()
-        }
-    figures["ratio_min"] = min(value for key, value in figures.items() if key.endswith("_ratio"))
+    figures = measure(SIZES[arguments.size], arguments.rounds, compiled=not arguments.no_compile)
     if arguments.json:
         print(json.dumps(figures))
         return
-    print(f"{torch.get_num_threads()} threads, {bits} bits")
-    print(f"{'case':<12}{'ms':>10}{'GFLOP/s':>10}{'GEMM':>10}{'ratio':>8}")
-    for name, _, _ in cases:
-        ms, rate, gemm, ratio = (figures[f"{name}_{key}"] for key in ("ms", "gflops", "gemm_gflops", "ratio"))
-        print(f"{name:<12}{ms:>10.1f}{rate:>10.1f}{gemm:>10.1f}{ratio:>8.2f}")
+    for name, value in figures.items():
+        print(f"{name:<26}{value:.4g}" if isinstance(value, float) else f"{name:<26}{value}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Recorder:
     def __init__(self, value=0.25):
         self.value, self.asked = value, []
 
-    def __call__(self, x, sigma, text_BLD, **rest):
+    def __call__(self, x, sigma, text, **rest):
         self.asked.append((tuple(x.shape[-2:]), float(sigma.max()), rest.get("write", False)))
         return velocity_from_clean(x, torch.full_like(x, self.value), per_slot(sigma))
 

@@ -1,5 +1,7 @@
 """The convention, stated once and tested by value; and wrappers that keep it."""
 
+from dataclasses import replace
+
 import torch
 
 from kinemark.model.configs import tiny
@@ -12,8 +14,11 @@ from kinemark.sampling.flow import (
     denoiser_of,
     noised,
     per_slot,
+    read_by,
     velocity_from_clean,
 )
+from kinemark.sampling.guidance import Guided
+from wan_like import WAN_LIKE, inputs, randomised
 
 
 def test_sigma_one_is_noise_and_zero_is_clean():
@@ -63,7 +68,7 @@ class Told:
     def __init__(self):
         self.levels = []
 
-    def __call__(self, x_BCFHW, sigma_BF, text_BLD, **around):
+    def __call__(self, x_BCFHW, sigma_BF, text, **around):
         self.levels.append(sigma_BF)
         return x_BCFHW
 
@@ -81,3 +86,20 @@ def test_experts_take_turns_at_the_boundary():
         denoiser(torch.zeros(1, 4, 2, 2, 2), torch.tensor([[level, 0.0]]), torch.zeros(1, 6, 8))
     assert [float(level.max()) for level in high.levels] == [1.0, 0.875]
     assert [round(float(level.max()), 2) for level in low.levels] == [0.87]
+
+
+@torch.no_grad()
+def test_a_prompt_is_read_once_by_whatever_stands_around_a_network():
+    """Wrapped in all ways, what was read answers as the tokens do."""
+    networks = [randomised(WAN_LIKE, seed) for seed in (0, 1)]
+    x, sigma, tokens = inputs(WAN_LIKE, 2)
+    guided = [Guided(network, torch.zeros(6, 8), scale) for network, scale in zip(networks, (4.0, 3.0), strict=True)]
+    denoiser = Switched(WholeTimesteps(guided[0]), WholeTimesteps(guided[1]), 0.5)
+    for level in (0.75, 0.25):
+        expected = denoiser(x, torch.full_like(sigma, level), tokens)
+        assert torch.equal(denoiser(x, torch.full_like(sigma, level), read_by(denoiser, tokens)), expected)
+    clean = CleanPredictor(networks[0])
+    assert torch.equal(clean(x, sigma, read_by(clean, tokens)), clean(x, sigma, tokens))
+    pooling = denoiser_of(randomised(replace(tiny(), pooled_text=True)))
+    assert torch.equal(pooling(x, sigma, read_by(pooling, tokens)), pooling(x, sigma, tokens))
+    assert read_by(Told(), tokens) is tokens

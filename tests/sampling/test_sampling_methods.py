@@ -48,7 +48,7 @@ def without_cache(model: Transformer, reads: Sequence[Read], text_BLD: Tensor) -
     levels, noises, streams = [], [], []
     text = model.text_embedding(text_BLD)
     for read in reads:
-        level_BFD, noise_BF6D = model._embed_noise(read.level_F[None], text_BLD)
+        level_BFD, noise_BF6D = model._embed_noise(read.level_F[None], None)
         levels.append(level_BFD)
         noises.append(noise_BF6D)
         streams.append(model.patch_embedding(read.x_BCFHW))
@@ -70,7 +70,7 @@ def without_cache(model: Transformer, reads: Sequence[Read], text_BLD: Tensor) -
             attended = own._merge(attend(rotate(q, tables[:, :, past:]), rotate(keys, tables), values))
             rows = (block.modulation + noise_BF6D).repeat_interleave(TOKENS, dim=1).unbind(2)
             x_BLD = x_BLD + rows[2] * attended
-            x_BLD = x_BLD + block.cross_attn(block.norm3(x_BLD), text)
+            x_BLD = x_BLD + block.cross_attn(block.norm3(x_BLD), block.cross_attn.keys_of(text))
             updated.append(x_BLD + rows[5] * block.ffn(block.norm2(x_BLD) * (1 + rows[4]) + rows[3]))
         streams = updated
     out_BLE = model.head(streams[-1], levels[-1])

@@ -90,7 +90,7 @@ class Numbered:
     def __init__(self):
         self.made = []
 
-    def __call__(self, x, sigma, text_BLD, **rest):
+    def __call__(self, x, sigma, text, **rest):
         if not rest.get("write"):
             self.made.append(rest["time_BF"][0].tolist())
         return velocity_from_clean(x, torch.full_like(x, float(len(self.made))), per_slot(sigma))

@@ -163,12 +163,20 @@ class CrossAttention(Attention):
             self.v_img = nn.Linear(config.width, config.width)
             self.norm_k_img = RMSNorm(config.width, config.eps)
 
-    def forward(self, x_BLD: Tensor, text_BKD: Tensor, image_BKD: Tensor | None = None) -> Tensor:
-        """Attend from every video token to every text token and, by itself, to every token of given pictures."""
+    def keys_of(self, text_BKD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values BNKE of embedded text: the same at every step, for they do not depend on the video."""
+        return self._split(self.norm_k(self.k(text_BKD))), self._split(self.v(text_BKD))
+
+    def forward(self, x_BLD: Tensor, text: tuple[Tensor, Tensor], image_BKD: Tensor | None = None) -> Tensor:
+        """Attend from every video token to every text token and, by itself, to every token of given pictures.
+
+        Args:
+            x_BLD: the video's tokens.
+            text: of `keys_of`.
+            image_BKD: embedded features of given pictures.
+        """
         q_BNLE = self._split(self.norm_q(self.q(x_BLD)))
-        k_BNKE = self._split(self.norm_k(self.k(text_BKD)))
-        v_BNKE = self._split(self.v(text_BKD))
-        seen_BNLE = attend(q_BNLE, k_BNKE, v_BNKE)
+        seen_BNLE = attend(q_BNLE, *text)
         if image_BKD is not None:
             k_BNKE = self._split(self.norm_k_img(self.k_img(image_BKD)))
             seen_BNLE = seen_BNLE + attend(q_BNLE, k_BNKE, self._split(self.v_img(image_BKD)))

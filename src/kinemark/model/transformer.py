@@ -11,6 +11,7 @@ L tokens (F S, in raster order), D width, N heads, P rotary pairs, K tokens atte
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class Block(nn.Module):
         self,
         x_BLD: Tensor,
         noise_BF6D: Tensor,
-        text_BKD: Tensor,
+        text: tuple[Tensor, Tensor],
         table_B1LP2: Tensor,
         mask_B1LK: Tensor | None = None,
         join: Join | None = None,
@@ -61,7 +62,7 @@ class Block(nn.Module):
         Args:
             x_BLD: the residual stream.
             noise_BF6D: projected noise level of each slot, float32.
-            text_BKD: embedded text.
+            text: keys and values of the text (`CrossAttention.keys_of`).
             table_B1LP2: rotary table of the tokens.
             mask_B1LK: which tokens each token may attend to; None: all.
             join: the cache's layer, if there is one.
@@ -72,7 +73,7 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation
         attended = self.self_attn(_modulate(self.norm1(x_BLD), shift1, scale1).to(dtype), table_B1LP2, mask_B1LK, join)
         x_BLD = _gated_add(x_BLD, gate1, attended)
-        x_BLD = x_BLD + self.cross_attn(self.norm3(x_BLD).to(dtype), text_BKD, image_BKD)
+        x_BLD = x_BLD + self.cross_attn(self.norm3(x_BLD).to(dtype), text, image_BKD)
         return _gated_add(x_BLD, gate2, self.ffn(_modulate(self.norm2(x_BLD), shift2, scale2).to(dtype)))
 
 
@@ -126,6 +127,17 @@ def look_near(attention: SelfAttention) -> None:
         near[: attention.heads // 2, first : first + max(1, pairs // 2)] = NEAR
     attention.q.bias.copy_(near.flatten())
     attention.k.bias.copy_(near.flatten())
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a transformer has read of a prompt, once for all steps: keys and values for each block.
+
+    `pooled_BD` is what modulates every block, where a model is built so.
+    """
+
+    keys: tuple[tuple[Tensor, Tensor], ...]
+    pooled_BD: Tensor | None
 
 
 class Transformer(nn.Module):
@@ -190,7 +202,7 @@ class Transformer(nn.Module):
         self,
         x_BCFHW: Tensor,
         sigma_BF: Tensor,
-        text_BLD: Tensor,
+        text: Tensor | Text,
         *,
         time_BF: Tensor | None = None,
         block_F: Tensor | None = None,
@@ -204,7 +216,7 @@ class Transformer(nn.Module):
         Args:
             x_BCFHW: noised latent; H and W are multiples of the patch.
             sigma_BF: noise level of each slot in [0, 1]; `[B]` or a scalar broadcasts.
-            text_BLD: `[B, at most text_len, text_dim]`, zero-padded to `text_len` here.
+            text: of `read`, or the tokens that it takes.
             time_BF: time of each slot (or `[F]`), in slots, for the rotary positions; default: 0 to F - 1, after
                 the slots that the cache has seen.
             block_F: block of each slot (or `[B, F]`) in generation order; slot i attends to slot j where
@@ -233,10 +245,9 @@ class Transformer(nn.Module):
         if block_F is not None and slots > 1:
             mask = block_causal_mask(block_F, tokens_per_slot, 0 if cache is None else cache.tokens)
 
-        text_BLD = self._padded(text_BLD)
+        read = self.read(text) if isinstance(text, Tensor) else text
         sigma_BF = _per_slot(sigma_BF, batch, slots, x_BCFHW.device)
-        level_BFD, noise_BF6D = self._embed_noise(sigma_BF, text_BLD)
-        text = self.text_embedding(text_BLD.to(self.patch_embedding.weight.dtype))
+        level_BFD, noise_BF6D = self._embed_noise(sigma_BF, read.pooled_BD)
         image = self._embed_image(image_BKI, batch)
         dtype = x_BCFHW.dtype
         if self.config.filters_noise:
@@ -244,7 +255,7 @@ class Transformer(nn.Module):
         x_BLD = self.patch_embedding(self._beside(x_BCFHW, condition_BCFHW)).float()
         for index, block in enumerate(self.blocks):
             join = None if cache is None else partial(cache.join, index)
-            x_BLD = block(x_BLD, noise_BF6D, text, table, mask, join, image)
+            x_BLD = block(x_BLD, noise_BF6D, read.keys[index], table, mask, join, image)
         if cache is not None:
             cache.close(write=write)
         _, patch_height, patch_width = self.config.patch
@@ -252,6 +263,25 @@ class Transformer(nn.Module):
         out_BLE = self.head(x_BLD, level_BFD).to(dtype)
         out_BCFHW: Tensor = rearrange(out_BLE, "b (f h w) (q r c) -> b c f (h q) (w r)", **sizes)
         return out_BCFHW
+
+    def read(self, text_BLD: Tensor) -> Text:
+        """Read a prompt, so that it need not be read again at every step.
+
+        Args:
+            text_BLD: `[B, at most text_len, text_dim]`, zero-padded to `text_len` here.
+
+        Raises:
+            ValueError: the text is too long.
+        """
+        text_BLD = self._padded(text_BLD)
+        embedded_BLD = self.text_embedding(text_BLD.to(self.patch_embedding.weight.dtype))
+        keys = tuple(block.cross_attn.keys_of(embedded_BLD) for block in self.blocks if isinstance(block, Block))
+        return Text(keys, self._pool(text_BLD) if self.config.pooled_text else None)
+
+    def _pool(self, text_BLD: Tensor) -> Tensor:
+        wide, narrow = _linears(self.pooled_embedding)
+        with torch.autocast(text_BLD.device.type, enabled=False):
+            return _linear_float(F.silu(_linear_float(text_BLD.flatten(1).float(), wide)), narrow)
 
     def _grid(self, height: int, width: int) -> tuple[int, int]:
         _, patch_height, patch_width = self.config.patch
@@ -284,7 +314,7 @@ class Transformer(nn.Module):
         tokens_BKD: Tensor = self.img_emb(image_BKI)
         return tokens_BKD.expand(batch, -1, -1)
 
-    def _embed_noise(self, sigma_BF: Tensor, text_BLD: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed_noise(self, sigma_BF: Tensor, pooled_BD: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the level's embedding (for the head) and its projection (for the blocks), in float32."""
         half = self.config.freq_dim // 2
         order = torch.arange(half, device=sigma_BF.device, dtype=torch.float64)
@@ -294,10 +324,8 @@ class Transformer(nn.Module):
             first, second = _linears(self.time_embedding)
             (projection,) = _linears(self.time_projection)
             level_BFD = _linear_float(F.silu(_linear_float(waves, first)), second)
-            if self.config.pooled_text:
-                wide, narrow = _linears(self.pooled_embedding)
-                pooled = _linear_float(F.silu(_linear_float(text_BLD.flatten(1).float(), wide)), narrow)
-                level_BFD = level_BFD + pooled[:, None]
+            if pooled_BD is not None:
+                level_BFD = level_BFD + pooled_BD[:, None]
             noise_BFE = _linear_float(F.silu(level_BFD), projection)
         return level_BFD, noise_BFE.view(*sigma_BF.shape, 6, -1)
 

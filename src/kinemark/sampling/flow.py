@@ -11,15 +11,14 @@ Shape suffixes: B batch, C channels, F slots, H W latent size, L tokens, D width
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict, Unpack, cast
 
 from einops import rearrange
+from torch import Tensor
 
 from kinemark.model.configs import TIMESTEPS
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from kinemark.model.cache import KVCache
     from kinemark.model.transformer import Transformer
 
@@ -57,11 +56,27 @@ class Around(TypedDict, total=False):
     condition_BCFHW: Tensor | None
 
 
+Prompt = Any
+"""A prompt's tokens `[B, L, D]`, or what a denoiser has read of them, which is its own affair."""
+
+
 class Denoiser(Protocol):
     """What a sampler can sample: a network, or a wrapper of one, that answers with the velocity."""
 
-    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text: Prompt, **around: Unpack[Around]) -> Tensor:
         """The velocity `[B, C, F, H, W]` of slots, each at its level; arguments as in `Transformer.forward`."""
+
+
+class Reader(Protocol):
+    """A denoiser that can read a prompt once for many steps."""
+
+    def read(self, text_BLD: Tensor) -> Prompt:
+        """What stands for the tokens in calls from now on."""
+
+
+def read_by(denoiser: Denoiser, text_BLD: Tensor) -> Prompt:
+    """What a denoiser reads of a prompt, or the tokens themselves if it reads them at every step."""
+    return cast("Reader", denoiser).read(text_BLD) if hasattr(denoiser, "read") else text_BLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +85,14 @@ class CleanPredictor:
 
     network: Denoiser
 
-    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text: Prompt, **around: Unpack[Around]) -> Tensor:
         """The velocity towards the clean latents that the network predicts."""
-        clean_BCFHW = self.network(x_BCFHW, sigma_BF, text_BLD, **around)
+        clean_BCFHW = self.network(x_BCFHW, sigma_BF, text, **around)
         return velocity_from_clean(x_BCFHW, clean_BCFHW, per_slot(sigma_BF))
+
+    def read(self, text_BLD: Tensor) -> Prompt:
+        """As its network reads it."""
+        return read_by(self.network, text_BLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +101,13 @@ class WholeTimesteps:
 
     network: Denoiser
 
-    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text: Prompt, **around: Unpack[Around]) -> Tensor:
         """The velocity that the network gives at the whole timestep."""
-        return self.network(x_BCFHW, (TIMESTEPS * sigma_BF.double()).floor() / TIMESTEPS, text_BLD, **around)
+        return self.network(x_BCFHW, (TIMESTEPS * sigma_BF.double()).floor() / TIMESTEPS, text, **around)
+
+    def read(self, text_BLD: Tensor) -> Prompt:
+        """As its network reads it."""
+        return read_by(self.network, text_BLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +124,15 @@ class Switched:
     low: Denoiser
     boundary: float
 
-    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text: Prompt, **around: Unpack[Around]) -> Tensor:
         """The velocity of whichever expert is responsible."""
-        expert = self.high if float(sigma_BF.max()) >= self.boundary else self.low
-        return expert(x_BCFHW, sigma_BF, text_BLD, **around)
+        turn = 0 if float(sigma_BF.max()) >= self.boundary else 1
+        own = text if isinstance(text, Tensor) else text[turn]
+        return (self.high, self.low)[turn](x_BCFHW, sigma_BF, own, **around)
+
+    def read(self, text_BLD: Tensor) -> Prompt:
+        """As each of the experts reads it."""
+        return read_by(self.high, text_BLD), read_by(self.low, text_BLD)
 
 
 def denoiser_of(transformer: Transformer) -> Denoiser:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final, Unpack
 
 import torch
 from einops import reduce
+from torch import Tensor
 
-from kinemark.sampling.flow import Around, Denoiser, clean_from_velocity, denoiser_of, per_slot
+from kinemark.sampling.flow import Around, Denoiser, Prompt, clean_from_velocity, denoiser_of, per_slot, read_by
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from kinemark.model.transformer import Transformer
 
 #: How closely spark follows a prompt unless told otherwise.
@@ -61,10 +60,13 @@ class Guided:
     interval: tuple[float, float] = (0.0, 1.0)
     along: float = 1.0
 
-    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text_BLD: Tensor, **around: Unpack[Around]) -> Tensor:
+    def __call__(self, x_BCFHW: Tensor, sigma_BF: Tensor, text: Prompt, **around: Unpack[Around]) -> Tensor:
         """The guided velocity of every slot."""
         velocity_2BCFHW = self.denoiser(
-            _twice(x_BCFHW), _twice(sigma_BF), torch.cat((text_BLD, self.empty_LD.expand_as(text_BLD))), **_both(around)
+            _twice(x_BCFHW),
+            _twice(sigma_BF),
+            self._beside_empty(text) if isinstance(text, Tensor) else text,
+            **_both(around),
         )
         conditional, unconditional = velocity_2BCFHW.chunk(2)
         low, high = self.interval
@@ -75,6 +77,13 @@ class Guided:
             clean = clean_from_velocity(x_BCFHW, conditional, per_slot(sigma_BF))
             difference = difference - (1 - self.along) * _part_along(difference, clean)
         return conditional + per_slot(more_BF) * difference
+
+    def read(self, text_BLD: Tensor) -> Prompt:
+        """As its denoiser reads a prompt and the empty one together."""
+        return read_by(self.denoiser, self._beside_empty(text_BLD))
+
+    def _beside_empty(self, text_BLD: Tensor) -> Tensor:
+        return torch.cat((text_BLD, self.empty_LD.expand_as(text_BLD)))
 
 
 def _part_along(x_BCFHW: Tensor, direction_BCFHW: Tensor) -> Tensor:

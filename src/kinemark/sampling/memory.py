@@ -14,7 +14,7 @@ import torch
 
 from kinemark.model.cache import KVCache
 from kinemark.sampling.conditions import Use
-from kinemark.sampling.flow import noised, per_slot
+from kinemark.sampling.flow import noised, per_slot, read_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,7 @@ class Memory:
     def __init__(self, denoiser: Denoiser, conditions: Conditions, config: SamplerConfig, prompt_BLD: Tensor) -> None:
         self._denoiser, self._conditions, self._config = denoiser, conditions, config
         self._prompt_BLD = prompt_BLD
+        self._text = read_by(denoiser, prompt_BLD)
         self.cache = KVCache(config.cache)
         self.held: list[Held] = []
 
@@ -49,6 +50,7 @@ class Memory:
         prompt_BLD = self._conditions.text_BFLD[:, slots[0]]
         if not torch.equal(prompt_BLD, self._prompt_BLD):
             self._prompt_BLD = prompt_BLD
+            self._text = read_by(self._denoiser, prompt_BLD)
             self._config.on_prompt(self)
         if self._config.rebuild:
             self._rebuild()
@@ -58,7 +60,7 @@ class Memory:
         conditions, chosen = self._conditions, list(slots)
         return partial(
             self._denoiser,
-            text_BLD=self._prompt_BLD,
+            text=self._text,
             time_BF=conditions.time_F[chosen].expand(conditions.batch, -1),
             cache=self.cache,
             condition_BCFHW=conditions.beside(chosen),

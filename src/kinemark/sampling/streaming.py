@@ -17,7 +17,7 @@ import torch
 
 from kinemark.model.cache import CachePolicy, within
 from kinemark.sampling.conditions import Use
-from kinemark.sampling.flow import noised, per_slot
+from kinemark.sampling.flow import noised, per_slot, read_by
 from kinemark.sampling.memory import Memory, OnPrompt, reread
 from kinemark.sampling.order import Run, in_order, ranks
 from kinemark.sampling.schedule import Schedule, noise_matrix, shifted, shifted_sigmas
@@ -254,7 +254,7 @@ def sample_jointly(
         )
     ask = partial(
         denoiser,
-        text_BLD=conditions.text_BFLD[:, 0],
+        text=read_by(denoiser, conditions.text_BFLD[:, 0]),
         time_BF=conditions.time_F.expand(conditions.batch, -1),
         block_F=block_F,
         condition_BCFHW=conditions.beside(slots),
