@@ -23,7 +23,7 @@ def test_a_prompt_that_is_too_long_is_not_cut(model):
 def test_slots_are_encoded_each_by_itself(model):
     video = torch.rand(9, 3, 64, 64)
     slots = [video[:1], video[1:5], video[5:9]]
-    known = model.autoencoder.known(lambda slot: slots[slot], 3)
+    known = model.autoencoder.known(lambda slot: dict(enumerate(slots[slot])), 3)
     torch.testing.assert_close(known([0, 1, 2]), encode(video[None]))
     torch.testing.assert_close(known([2]), encode(video[None])[:, :, 2:])
 

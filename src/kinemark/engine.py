@@ -6,11 +6,12 @@ Shape suffixes: B batch, F slots, T frames, C channels, H W size in pixels (of l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor, device
+import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from kinemark.model.text import Reading
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
     from kinemark.sizes import Target
     from kinemark.timeline import Capability
 
-Pictures = Callable[[int], Tensor]
-"""Slot -> its given frames `[T, C, H, W]` in [0, 1]: one for slot 0 and for a still, else four."""
+Pictures = Callable[[int], Mapping[int, Tensor]]
+"""Slot -> what is given of it: pictures `[C, H, W]` in [0, 1] by their place, of four in every slot but the first."""
+
+
+def whole(pictures: Mapping[int, Tensor]) -> Tensor:
+    """The frames `[T, C, H, W]` of a slot that is given whole."""
+    return torch.stack([picture_CHW for _, picture_CHW in sorted(pictures.items())])
 
 
 class TextEncoder(Protocol):
@@ -61,7 +67,7 @@ class Autoencoder(Protocol):
         """Pixels along one side of a latent pixel."""
 
     def known(self, pictures: Pictures, slots: int) -> Latents:
-        """The latents of given slots; slots from `slots` on are stills."""
+        """The latents of slots that are given whole; slots from `slots` on are stills."""
 
     def decoder(self) -> Decoder:
         """What decodes a clip from its first slot on."""
@@ -83,7 +89,8 @@ class Model:
         autoencoder: between its latents and pixels.
         device: where latents are made.
         experts: who answers the sampler, for how closely a prompt is to be followed.
-        conditioned: adds what is shown beside text and latents; told the seed and the number of the clip's slots.
+        conditioned: adds what is shown beside text and latents; told what is given, the seed, and how many slots the
+            clip has.
         joined: puts frames that were made apart together; told which slots are kept.
         preview: a latent `[C, F, H, W]` in the making -> small frames `[T, 3, H, W]` that show what it becomes; None
             where only the decoder could say.
@@ -98,8 +105,8 @@ class Model:
     sampler: SamplerConfig
     text: TextEncoder
     autoencoder: Autoencoder
-    device: device
+    device: torch.device
     experts: Callable[[float], Experts]
-    conditioned: Callable[[Conditions, int, int], Conditions]
+    conditioned: Callable[[Conditions, Pictures, int, int], Conditions]
     joined: Callable[[Iterable[Tensor], Sequence[bool]], Iterator[Tensor]]
     preview: Callable[[Tensor], Tensor] | None

@@ -20,7 +20,7 @@ from kinemark.sampling.sides import meetings, sides, stream_sides
 from kinemark.timeline import FRAMES_PER_SLOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -72,10 +72,10 @@ def conditions_of(timeline: Timeline, model: Model, seed: int) -> Conditions:
     slots, stills = range(timeline.num_slots), timeline.anchors(grid)
     height, width = (side // autoencoder.scale for side in grid)
 
-    def pictures(slot: int) -> Tensor:
+    def pictures(slot: int) -> Mapping[int, Tensor]:
         if slot >= len(slots):
-            return stills[slot - len(slots)].picture_CHW[None]
-        return torch.stack(list(timeline.given(slot, grid).values()))
+            return {0: stills[slot - len(slots)].picture_CHW}
+        return timeline.given(slot, grid)
 
     text_PLD = model.text.encode([span.text for span in timeline.prompts])
     prompts = [timeline.prompt_of_slot(slot) for slot in (*slots, *(math.ceil(still.time) for still in stills))]
@@ -88,7 +88,7 @@ def conditions_of(timeline: Timeline, model: Model, seed: int) -> Conditions:
         known=autoencoder.known(pictures, len(slots)),
         noise=drawn([seed], (autoencoder.channels, height, width)),
     )
-    return model.conditioned(conditions, seed, len(slots)).to(model.device)
+    return model.conditioned(conditions, pictures, seed, len(slots)).to(model.device)
 
 
 def _in_time(slots: Iterable[tuple[int, Tensor]], num_slots: int, meeting: Sequence[range]) -> Iterator[Tensor]:

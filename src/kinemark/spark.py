@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from kinemark.engine import Model
+from kinemark.engine import Model, whole
 from kinemark.errors import RequestError
 from kinemark.joins import joined
 from kinemark.model.autoencoder import LATENT_CHANNELS, SCALE, encode, unpack
@@ -75,7 +75,7 @@ def spark_model(networks: Networks) -> Model:
     )
 
 
-def _laid_out(networks: Networks, conditions: Conditions, seed: int, slots: int) -> Conditions:
+def _laid_out(networks: Networks, conditions: Conditions, _given: Pictures, seed: int, slots: int) -> Conditions:
     return with_layout(conditions, networks, [seed], slots)
 
 
@@ -110,7 +110,7 @@ class Packed:
 
     def known(self, pictures: Pictures, slots: int) -> Latents:  # noqa: ARG002  stills are encoded like other slots
         """The latents of given slots."""
-        return lambda asked: torch.stack([_encode_slot(pictures(slot)) for slot in asked], dim=1)[None]
+        return lambda asked: torch.stack([_encode_slot(whole(pictures(slot))) for slot in asked], dim=1)[None]
 
     def decoder(self) -> Decoder:
         """What decodes a clip; it remembers nothing, for it is told the last frame."""

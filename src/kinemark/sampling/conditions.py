@@ -16,6 +16,7 @@ import torch
 from einops import repeat
 
 from kinemark.model.layout import layout_map
+from kinemark.sampling.flow import Around
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +54,8 @@ class Conditions:
         known: the given latents; asked for where the cap is below 1.
         noise: all noise that a sampler mixes in.
         layout_BSFK: where the subjects are in each slot (`model.layout`), for a model that is shown it.
+        shown_BCFHW: what is laid beside the latents, for a model that is shown given pictures so.
+        features_BKI: features of given pictures that are attended to beside the text, for a model that does.
     """
 
     shape: tuple[int, int, int, int, int]
@@ -62,6 +65,8 @@ class Conditions:
     known: Latents
     noise: Noise
     layout_BSFK: Tensor | None = None
+    shown_BCFHW: Tensor | None = None
+    features_BKI: Tensor | None = None
 
     @property
     def batch(self) -> int:
@@ -78,6 +83,8 @@ class Conditions:
             known=lambda slots: self.known(slots).to(device),
             noise=lambda slots, use: self.noise(slots, use).to(device),
             layout_BSFK=None if self.layout_BSFK is None else self.layout_BSFK.to(device),
+            shown_BCFHW=None if self.shown_BCFHW is None else self.shown_BCFHW.to(device),
+            features_BKI=None if self.features_BKI is None else self.features_BKI.to(device),
         )
 
     def part(self, slots: Sequence[int]) -> Conditions:
@@ -97,17 +104,24 @@ class Conditions:
             known=lambda places: self.known(of_whole(places)),
             noise=lambda places, use: self.noise(of_whole(places), use),
             layout_BSFK=None if self.layout_BSFK is None else self.layout_BSFK[:, :, chosen],
+            shown_BCFHW=None if self.shown_BCFHW is None else self.shown_BCFHW[:, :, chosen],
         )
 
     def told(self, layout_BSFK: Tensor) -> Conditions:
         """The same with a layout."""
         return replace(self, layout_BSFK=layout_BSFK)
 
-    def beside(self, slots: Sequence[int]) -> Tensor | None:
-        """What is shown beside the latents of these slots: the map of their layout, if there is one."""
-        if self.layout_BSFK is None:
-            return None
-        return layout_map(self.layout_BSFK[:, :, list(slots)], *self.shape[-2:])
+    def around(self, slots: Sequence[int]) -> Around:
+        """What these slots are denoised among, beside a cache: their times, and what is shown."""
+        chosen = list(slots)
+        around = Around(time_BF=self.time_F[chosen].expand(self.batch, -1))
+        if self.layout_BSFK is not None:
+            around["condition_BCFHW"] = layout_map(self.layout_BSFK[:, :, chosen], *self.shape[-2:])
+        if self.shown_BCFHW is not None:
+            around["condition_BCFHW"] = self.shown_BCFHW[:, :, chosen].expand(self.batch, -1, -1, -1, -1)
+        if self.features_BKI is not None:
+            around["image_BKI"] = self.features_BKI
+        return around
 
     @classmethod
     def from_text(cls, text_BLD: Tensor, seeds: Sequence[int], shape: tuple[int, int, int, int]) -> Conditions:

@@ -54,6 +54,7 @@ class Around(TypedDict, total=False):
     cache: KVCache | None
     write: bool
     condition_BCFHW: Tensor | None
+    image_BKI: Tensor | None
 
 
 Prompt = Any

@@ -57,14 +57,9 @@ class Memory:
 
     def asking(self, slots: Sequence[int]) -> partial[Tensor]:
         """The denoiser, about these slots: everything but their latents and noise levels is filled in."""
-        conditions, chosen = self._conditions, list(slots)
-        return partial(
-            self._denoiser,
-            text=self._text,
-            time_BF=conditions.time_F[chosen].expand(conditions.batch, -1),
-            cache=self.cache,
-            condition_BCFHW=conditions.beside(chosen),
-        )
+        around = self._conditions.around(slots)
+        around["cache"] = self.cache
+        return partial(self._denoiser, text=self._text, **around)
 
     def commit(self, slots: tuple[int, ...], x_BCFHW: Tensor) -> None:
         """Remember finished slots, with a little noise unless they were given."""

@@ -252,13 +252,10 @@ def sample_jointly(
             ranks(conditions.time_F.tolist(), (conditions.cap_F == 0).tolist(), config.block_slots),
             device=conditions.time_F.device,
         )
-    ask = partial(
-        denoiser,
-        text=read_by(denoiser, conditions.text_BFLD[:, 0]),
-        time_BF=conditions.time_F.expand(conditions.batch, -1),
-        block_F=block_F,
-        condition_BCFHW=conditions.beside(slots),
-    )
+    text = read_by(denoiser, conditions.text_BFLD[:, 0])
+    around = conditions.around(slots)
+    around["block_F"] = block_F
+    ask = partial(denoiser, text=text, **around)
     everything = _block(Run(slots, given=False, seen=False), conditions.cap_F, config.first_steps, config)
     return _solve(ask, conditions, everything, config, watch)
 

@@ -8,6 +8,7 @@ Shape suffixes: B batch, F slots, T frames, C channels, H W size (of latents in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, patchify, unpatchify
 from einops import rearrange
 
+from kinemark.engine import whole
 from kinemark.errors import FailureError
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
     from kinemark.engine import Decoder, Pictures
     from kinemark.sampling.conditions import Latents
+
+
+Encoder = Callable[["Tensor"], "Tensor"]
+"""`video_BTCHW` in [0, 1] of the next slot -> its latent `[B, C, H, W]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +67,19 @@ class WanAutoencoder:
 
     def known(self, pictures: Pictures, slots: int) -> Latents:  # noqa: ARG002  there are no stills in Wan's latents
         """The latents of given slots, which are those from the first one on: each is encoded after the ones before."""
-        encode = _Encoding(self)
+        encode = self.encoder()
         done: list[Tensor] = []
 
         def latents(asked: Sequence[int]) -> Tensor:
             while len(done) <= max(asked):
-                done.append(encode(pictures(len(done))[None]))
+                done.append(encode(whole(pictures(len(done)))[None]))
             return torch.stack([done[slot] for slot in asked], dim=2)
 
         return latents
+
+    def encoder(self) -> Encoder:
+        """What encodes one clip, slot by slot: of one frame at first, then of four."""
+        return _Encoding(self)
 
     def decoder(self) -> Decoder:
         """What decodes one clip, slot by slot."""

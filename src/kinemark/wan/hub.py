@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 #: The root of the errors of the HTTP library that this version of the hub's library uses; it is not always the same.
 _HTTP_ERROR: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
 #: What of a repository in diffusers' layout is used.
-WANTED: Final = tuple(f"{part}/*" for part in ("transformer", "transformer_2", "vae", "text_encoder", "tokenizer"))
+WANTED: Final = tuple(
+    f"{part}/*"
+    for part in (
+        "transformer",
+        "transformer_2",
+        "vae",
+        "text_encoder",
+        "tokenizer",
+        "image_encoder",
+        "image_processor",
+    )
+)
 
 
 def download(release: Release, folder: Path) -> None:

@@ -22,15 +22,17 @@ from kinemark.sampling.flow import Switched, WholeTimesteps
 from kinemark.sampling.guidance import guided
 from kinemark.sampling.methods import METHODS
 from kinemark.wan.autoencoder import WanAutoencoder
+from kinemark.wan.pictures import ShownPictures
 from kinemark.wan.store import PARTS, SINGLE, require_release
 from kinemark.wan.text import WanText
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
+    from kinemark.engine import Pictures
     from kinemark.model.transformer import Transformer
     from kinemark.sampling.conditions import Conditions
     from kinemark.sampling.flow import Denoiser
@@ -82,7 +84,7 @@ def load_wan(
         autoencoder=autoencoder,
         device=device,
         experts=partial(_experts, release, transformers, text, device),
-        conditioned=_unconditioned,
+        conditioned=_conditioned(release, autoencoder, base, device),
         joined=_joined,
         preview=None,
     )
@@ -118,8 +120,12 @@ def _experts(
     return Experts(Switched(denoisers[0], denoisers[1], release.boundary))
 
 
-def _unconditioned(conditions: Conditions, seed: int, slots: int) -> Conditions:  # noqa: ARG001
-    return conditions
+def _conditioned(
+    release: Release, autoencoder: WanAutoencoder, base: Path, device: torch.device
+) -> Callable[[Conditions, Pictures, int, int], Conditions]:
+    if release.config.condition_channels:
+        return ShownPictures(autoencoder, base if release.config.image_dim else None, device)
+    return lambda conditions, _given, _seed, _slots: conditions
 
 
 def _joined(slots: Iterable[Tensor], kept: Sequence[bool]) -> Iterator[Tensor]:  # noqa: ARG001

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from kinemark.model.configs import wan_1_3b, wan_5b, wan_14b
+from kinemark.model.configs import wan_1_3b, wan_5b, wan_14b, wan_14b_ends, wan_14b_image, wan_22_14b_image
 from kinemark.model.transformer import Transformer
 from kinemark.sizes import SizeRange, Target
 from kinemark.timeline import Capability
@@ -59,6 +59,11 @@ class Release:
         with torch.device("meta"):
             one = sum(parameter.numel() for parameter in Transformer(self.config).parameters())
         return one * len(self.guidance)
+
+
+def _showing(config: TransformerConfig, *capabilities: Capability) -> TransformerConfig:
+    """An image-to-video model's configuration, with what it can be shown."""
+    return replace(config, capabilities=frozenset(capabilities))
 
 
 def _bidirectional(
@@ -126,6 +131,32 @@ _ALL: Final = (
         "wan2.2-14b",
         (4.0, 3.0),
         boundary=0.875,
+    ),
+    _bidirectional(
+        "wan2.1-14b-image",
+        "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
+        "sets a picture in motion, 480p",
+        _showing(wan_14b_image(), Capability.HISTORY),
+        "wan-480p",
+        (5.0,),
+    ),
+    _bidirectional(
+        "wan2.1-14b-ends",
+        "Wan-AI/Wan2.1-FLF2V-14B-720P-diffusers",
+        "leads from a first picture to a last one, 720p",
+        _showing(wan_14b_ends(), Capability.HISTORY, Capability.FUTURE, Capability.STILL),
+        "wan-720p",
+        (5.5,),
+        size=(720, 1280),
+    ),
+    _bidirectional(
+        "wan2.2-14b-image",
+        "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+        "sets a picture in motion with two experts",
+        _showing(wan_22_14b_image(), Capability.HISTORY),
+        "wan2.2-14b-image",
+        (3.5, 3.5),
+        boundary=0.9,
     ),
     _causal(
         "self-forcing", "gdhe17/Self-Forcing", "checkpoints/self_forcing_dmd.pt", "self-forcing", APACHE, wan_1_3b()

@@ -130,7 +130,7 @@ def _require_whole(folder: Path, release: Release) -> None:
     """Make sure that nothing of a model is missing, before its record says that it is there."""
     for part in PARTS[: len(release.guidance)]:
         require_release(to_ours(read(folder / part)), release, str(folder / part))
-    for part in ("text_encoder", "vae"):
+    for part in ("text_encoder", "vae", *(["image_encoder"] if release.config.image_dim else [])):
         read(folder / part)
     if not any((folder / "tokenizer").glob("*.json")):
         raise FailureError(f"{folder} lacks its tokenizer; pull the model again")
