@@ -59,7 +59,10 @@ def find_model(name: str) -> Entry:
 
 
 def _load(release: Release, folder: Path) -> Model:
-    from kinemark.wan.load import load_wan
+    try:
+        from kinemark.wan.load import load_wan
+    except ModuleNotFoundError as error:
+        raise RequestError(without_packages(folder.name, error)) from error
 
     base = folder if release.base is None else folder.parent / release.base
     if release.base is not None and release.base not in installed(folder.parent):
@@ -68,6 +71,11 @@ def _load(release: Release, folder: Path) -> Model:
             f"bring it here: kinemark models pull {release.base}"
         )
     return load_wan(release, folder, base, record_of(folder).digest, name=folder.name)
+
+
+def without_packages(what: str, error: ModuleNotFoundError) -> str:
+    """What to say where the packages that the Wan family needs are not installed."""
+    return f"{what} needs {error.name}, which is not installed; install it: pip install 'kinemark[wan]'"
 
 
 def load_model(name: str) -> Model:

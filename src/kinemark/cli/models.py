@@ -37,6 +37,7 @@ def pull(
     yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
 ) -> None:
     """Bring a model onto this machine from the Hugging Face hub; an interrupted pull goes on where it was."""
+    from kinemark.catalogue import without_packages
     from kinemark.settings import load_settings
     from kinemark.wan.releases import RELEASES
     from kinemark.wan.store import installed
@@ -44,7 +45,10 @@ def pull(
 
     if name not in RELEASES:
         raise RequestError(f"there is no release {name!r}; those to pull are: {', '.join(RELEASES)}")
-    from kinemark.wan.hub import download
+    try:
+        from kinemark.wan.hub import download
+    except ModuleNotFoundError as error:
+        raise RequestError(without_packages("a pull", error)) from error
 
     models = load_settings().models_dir
     release = RELEASES[name]
