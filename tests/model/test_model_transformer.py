@@ -77,9 +77,9 @@ def test_block_causal_hides_later_blocks_only() -> None:
 
 
 def test_block_causal_mask_by_hand() -> None:
-    mask = block_causal_mask(torch.tensor([1, 0]), tokens_per_slot=1, cached_tokens=1)
+    mask = block_causal_mask(torch.tensor([1, 0]), cached_slots=1, asking=1, asked=1)
     assert mask.tolist() == [[[[True, True, True], [True, False, True]]]]
-    assert block_causal_mask(torch.zeros(2, 3, dtype=torch.long), 2, 4).shape == (2, 1, 6, 10)
+    assert block_causal_mask(torch.zeros(2, 3, dtype=torch.long), 2, 2, 2).shape == (2, 1, 6, 10)
 
 
 @pytest.mark.parametrize("blocks", [[1, 1, 1, 1], [1, 2, 1], [3, 1]])

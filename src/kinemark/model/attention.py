@@ -7,6 +7,7 @@ E width of a head, P rotary pairs (E / 2).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,7 +17,10 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from kinemark.model.configs import TransformerConfig
+    from kinemark.model.parallel import Sharing
 
+MaskOf = Callable[[int, int], Tensor]
+"""(tokens of a slot that attend, tokens of a slot that are attended to) -> mask, as of `block_causal_mask`."""
 Join = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(raw keys, rotated keys, values) of new tokens, all BNLE -> (keys, values) of everything that they attend to."""
 
@@ -91,14 +95,20 @@ def rotate(x_BNLE: Tensor, table_B1LP2: Tensor) -> Tensor:
     return turned.flatten(-2).type_as(x_BNLE)
 
 
-def block_causal_mask(block_F: Tensor, tokens_per_slot: int, cached_tokens: int) -> Tensor:
-    """Return which tokens may be attended to: `[1, 1, L, K]` (or `[B, 1, L, K]`), K = cached + L.
+def block_causal_mask(block_F: Tensor, cached_slots: int, asking: int, asked: int) -> Tensor:
+    """Return which tokens may be attended to: `[1, 1, L, K]` (or `[B, 1, L, K]`), K those of cached and of new slots.
 
     Slot i attends to slot j where `block[j] <= block[i]`; cached slots came before and are always visible.
+
+    Args:
+        block_F: block of each new slot.
+        cached_slots: slots before them.
+        asking: tokens of a slot that attend.
+        asked: tokens of a slot that are attended to.
     """
-    sees = block_F[..., :, None] >= block_F[..., None, :]
-    sees = sees.repeat_interleave(tokens_per_slot, -1).repeat_interleave(tokens_per_slot, -2)
-    return F.pad(sees, (cached_tokens, 0), value=True).reshape(-1, 1, sees.shape[-2], cached_tokens + sees.shape[-1])
+    sees = F.pad(block_F[..., :, None] >= block_F[..., None, :], (cached_slots, 0), value=True)
+    sees = sees.repeat_interleave(asked, -1).repeat_interleave(asking, -2)
+    return sees.reshape(-1, 1, *sees.shape[-2:])
 
 
 def attend(q_BNLE: Tensor, k_BNKE: Tensor, v_BNKE: Tensor, mask_B1LK: Tensor | None = None) -> Tensor:
@@ -115,6 +125,39 @@ def attend(q_BNLE: Tensor, k_BNKE: Tensor, v_BNKE: Tensor, mask_B1LK: Tensor | N
         score_BNLK = score_BNLK.masked_fill(~mask_B1LK, -torch.inf)
     attended: Tensor = score_BNLK.softmax(dim=-1, dtype=torch.float32).to(v_BNKE.dtype) @ v_BNKE
     return attended
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the tokens of a forward stand among: the same for every block.
+
+    Attributes:
+        table_B1LP2: rotary table of the tokens (of the row's, where a forward is shared).
+        mask_of: which slots see which; None: all see all.
+        slots: of the forward.
+        tokens: of a whole slot.
+        sharing: of the forward with other processes.
+    """
+
+    table_B1LP2: Tensor
+    mask_of: MaskOf | None
+    slots: int
+    tokens: int
+    sharing: Sharing | None = None
+
+    def to_heads(self, x_BNLE: Tensor) -> Tensor:
+        """What this process attends with (`Sharing.to_heads`)."""
+        return x_BNLE if self.sharing is None else self.sharing.to_heads(x_BNLE, self.slots, self.tokens)
+
+    def to_tokens(self, x_BNLE: Tensor, heads: int) -> Tensor:
+        """The inverse, of so many heads."""
+        return x_BNLE if self.sharing is None else self.sharing.to_tokens(x_BNLE, heads, self.slots, self.tokens)
+
+    def attend(self, q_BNLE: Tensor, k_BNKE: Tensor, v_BNKE: Tensor) -> Tensor:
+        """Attention to all that the mask allows."""
+        if self.sharing is not None:
+            return self.sharing.attend(q_BNLE, k_BNKE, v_BNKE, self.mask_of, self.tokens)
+        return attend(q_BNLE, k_BNKE, v_BNKE, None if self.mask_of is None else self.mask_of(self.tokens, self.tokens))
 
 
 class Attention(nn.Module):
@@ -142,15 +185,14 @@ class Attention(nn.Module):
 class SelfAttention(Attention):
     """Attention among the tokens of the video, and those of a cache."""
 
-    def forward(self, x_BLD: Tensor, table_B1LP2: Tensor, mask_B1LK: Tensor | None, join: Join | None) -> Tensor:
-        """Attend from every token to all that the mask allows (None: all), cached ones included."""
-        q_BNLE = rotate(self._split(self.norm_q(self.q(x_BLD))), table_B1LP2)
-        raw_BNLE = self._split(self.norm_k(self.k(x_BLD)))
-        k_BNKE = rotate(raw_BNLE, table_B1LP2)
-        v_BNKE = self._split(self.v(x_BLD))
+    def forward(self, x_BLD: Tensor, scene: Scene, join: Join | None) -> Tensor:
+        """Attend from every token to all that the scene allows, cached ones included."""
+        heads_BNLE = (self._split(self.norm_q(self.q(x_BLD))), self._split(self.norm_k(self.k(x_BLD))))
+        q_BNLE, raw_BNLE, v_BNKE = map(scene.to_heads, (*heads_BNLE, self._split(self.v(x_BLD))))
+        q_BNLE, k_BNKE = rotate(q_BNLE, scene.table_B1LP2), rotate(raw_BNLE, scene.table_B1LP2)
         if join is not None:
             k_BNKE, v_BNKE = join(raw_BNLE, k_BNKE, v_BNKE)
-        return self._merge(attend(q_BNLE, k_BNKE, v_BNKE, mask_B1LK))
+        return self._merge(scene.to_tokens(scene.attend(q_BNLE, k_BNKE, v_BNKE), self.heads))
 
 
 class CrossAttention(Attention):

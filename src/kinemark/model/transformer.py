@@ -12,6 +12,7 @@ L tokens (F S, in raster order), D width, N heads, P rotary pairs, K tokens atte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache as remembered
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every torch reader
 from einops import rearrange
 from torch import Tensor, nn
 
-from kinemark.model.attention import CrossAttention, Join, SelfAttention, block_causal_mask, rotary_table
+from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention, block_causal_mask, rotary_table
 from kinemark.model.configs import TIMESTEPS
 from kinemark.model.layers import FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
 from kinemark.model.precision import fast_dtype
@@ -28,6 +29,7 @@ from kinemark.model.precision import fast_dtype
 if TYPE_CHECKING:
     from kinemark.model.cache import KVCache
     from kinemark.model.configs import TransformerConfig
+    from kinemark.model.parallel import Sharing
 
 GATES = (2, 5)  # rows of a block's modulation; the others are shifts and scales
 NEAR = 1.5  # beside queries and keys of mean square 1
@@ -52,8 +54,7 @@ class Block(nn.Module):
         x_BLD: Tensor,
         noise_BF6D: Tensor,
         text: tuple[Tensor, Tensor],
-        table_B1LP2: Tensor,
-        mask_B1LK: Tensor | None = None,
+        scene: Scene,
         join: Join | None = None,
         image_BKD: Tensor | None = None,
     ) -> Tensor:
@@ -63,15 +64,14 @@ class Block(nn.Module):
             x_BLD: the residual stream.
             noise_BF6D: projected noise level of each slot, float32.
             text: keys and values of the text (`CrossAttention.keys_of`).
-            table_B1LP2: rotary table of the tokens.
-            mask_B1LK: which tokens each token may attend to; None: all.
+            scene: what the tokens stand among.
             join: the cache's layer, if there is one.
             image_BKD: embedded features of given pictures, where the model sees them.
         """
         dtype = self.self_attn.q.weight.dtype
         modulation = (self.modulation.float() + noise_BF6D).unsqueeze(3).unbind(2)
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation
-        attended = self.self_attn(_modulate(self.norm1(x_BLD), shift1, scale1).to(dtype), table_B1LP2, mask_B1LK, join)
+        attended = self.self_attn(_modulate(self.norm1(x_BLD), shift1, scale1).to(dtype), scene, join)
         x_BLD = _gated_add(x_BLD, gate1, attended)
         x_BLD = x_BLD + self.cross_attn(self.norm3(x_BLD).to(dtype), text, image_BKD)
         return _gated_add(x_BLD, gate2, self.ffn(_modulate(self.norm2(x_BLD), shift2, scale2).to(dtype)))
@@ -146,6 +146,7 @@ class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
+        self.sharing: Sharing | None = None
         width = config.width
         self.patch_embedding = PatchEmbedding(config.in_channels + config.condition_channels, width, config.patch)
         self.text_embedding = nn.Sequential(nn.Linear(config.text_dim, width), TanhGELU(), nn.Linear(width, width))
@@ -234,17 +235,7 @@ class Transformer(nn.Module):
         """
         batch, _, slots, height, width = x_BCFHW.shape
         grid = self._grid(height, width)
-        tokens_per_slot = grid[0] * grid[1]
-        table_of = partial(rotary_table, self.config, grid=grid)
-        time_BF = self._times(time_BF, x_BCFHW, cache)
-        if cache is None:
-            table = table_of(time_BF)
-        else:
-            table = cache.open(time_BF.expand(batch, slots), tokens_per_slot, table_of)
-        mask = None
-        if block_F is not None and slots > 1:
-            mask = block_causal_mask(block_F, tokens_per_slot, 0 if cache is None else cache.tokens)
-
+        scene = self._scene(self._times(time_BF, x_BCFHW, cache).expand(batch, slots), grid, block_F, cache)
         read = self.read(text) if isinstance(text, Tensor) else text
         sigma_BF = _per_slot(sigma_BF, batch, slots, x_BCFHW.device)
         level_BFD, noise_BF6D = self._embed_noise(sigma_BF, read.pooled_BD)
@@ -253,14 +244,18 @@ class Transformer(nn.Module):
         if self.config.filters_noise:
             x_BCFHW = self.noise_filter(x_BCFHW, sigma_BF)
         x_BLD = self.patch_embedding(self._beside(x_BCFHW, condition_BCFHW)).float()
+        if self.sharing is not None:
+            x_BLD = _by_slot(x_BLD, noise_BF6D[:, :, :1])[:, :, self.sharing.own(scene.tokens)].flatten(1, 2)
         for index, block in enumerate(self.blocks):
             join = None if cache is None else partial(cache.join, index)
-            x_BLD = block(x_BLD, noise_BF6D, read.keys[index], table, mask, join, image)
+            x_BLD = block(x_BLD, noise_BF6D, read.keys[index], scene, join, image)
         if cache is not None:
             cache.close(write=write)
         _, patch_height, patch_width = self.config.patch
         sizes = {"f": slots, "h": grid[0], "q": patch_height, "r": patch_width}
         out_BLE = self.head(x_BLD, level_BFD).to(dtype)
+        if self.sharing is not None:
+            out_BLE = self.sharing.gathered(out_BLE, slots, scene.tokens)
         out_BCFHW: Tensor = rearrange(out_BLE, "b (f h w) (q r c) -> b c f (h q) (w r)", **sizes)
         return out_BCFHW
 
@@ -282,6 +277,23 @@ class Transformer(nn.Module):
         wide, narrow = _linears(self.pooled_embedding)
         with torch.autocast(text_BLD.device.type, enabled=False):
             return _linear_float(F.silu(_linear_float(text_BLD.flatten(1).float(), wide)), narrow)
+
+    def _scene(self, time_BF: Tensor, grid: tuple[int, int], block_F: Tensor | None, cache: KVCache | None) -> Scene:
+        """What the tokens of slots at these times stand among; a cache is opened for them."""
+        slots, tokens = time_BF.shape[1], grid[0] * grid[1]
+        held = slice(0, tokens) if self.sharing is None else self.sharing.of_row(tokens)
+
+        def table_of(time_BF: Tensor) -> Tensor:
+            table = rotary_table(self.config, time_BF, grid)
+            if self.sharing is None:
+                return table
+            return rearrange(table, "b 1 (f s) p c -> b 1 f s p c", s=tokens)[:, :, :, held].flatten(2, 3)
+
+        table = table_of(time_BF) if cache is None else cache.open(time_BF, held.stop - held.start, table_of)
+        mask_of = None
+        if block_F is not None and slots > 1:
+            mask_of = remembered(partial(block_causal_mask, block_F, 0 if cache is None else len(cache)))
+        return Scene(table, mask_of, slots, tokens, self.sharing)
 
     def _grid(self, height: int, width: int) -> tuple[int, int]:
         _, patch_height, patch_width = self.config.patch
