@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache as remembered
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -50,6 +53,114 @@ def within(horizon: float) -> Placement:
     return place
 
 
+class Layer(Protocol):
+    """The keys and values of one layer, `[B, N, capacity, E]` in some form."""
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], like: Tensor) -> Layer:
+        """Room for `shape` keys and values, on the device and of the kind of a tensor."""
+
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Everything that it holds; tokens are the third dimension of each."""
+
+    def write(self, tokens: slice, raw: Tensor, rotated: Tensor, values: Tensor) -> None:
+        """Keep new keys and values."""
+
+    def turn(self, tokens: int, table: Tensor) -> None:
+        """Have the first tokens read at other positions from now on."""
+
+    def read(self, tokens: int, rotated: Tensor, values: Tensor, table: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+        """All rotated keys and values: those of the first tokens, and after them the new ones, which are at hand.
+
+        Args:
+            tokens: how many are cached.
+            rotated: keys of the new ones.
+            values: of the new ones.
+            table: gives the rotary table of the cached ones.
+        """
+
+
+@dataclass(slots=True)
+class Plain:
+    """Keys and values as they are computed; rotated keys are remembered, and are what attention reads."""
+
+    raw: Tensor
+    rotated: Tensor
+    values: Tensor
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], like: Tensor) -> Plain:
+        """Room for `shape` keys and values."""
+        return cls(*(like.new_empty(shape) for _ in range(3)))
+
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Everything that it holds."""
+        return self.raw, self.rotated, self.values
+
+    def write(self, tokens: slice, raw: Tensor, rotated: Tensor, values: Tensor) -> None:
+        """Keep new keys and values."""
+        for buffer, new in zip(self.buffers(), (raw, rotated, values), strict=True):
+            buffer[:, :, tokens] = new
+
+    def turn(self, tokens: int, table: Tensor) -> None:
+        """Rotate the first tokens anew."""
+        self.rotated[:, :, :tokens] = rotate(self.raw[:, :, :tokens], table)
+
+    def read(
+        self,
+        tokens: int,
+        rotated: Tensor,
+        values: Tensor,  # noqa: ARG002
+        table: Callable[[], Tensor],  # noqa: ARG002  a `Layer`
+    ) -> tuple[Tensor, Tensor]:
+        """One contiguous run, for the new ones are written behind the others."""
+        end = tokens + rotated.shape[2]
+        return self.rotated[:, :, :end], self.values[:, :, :end]
+
+
+@dataclass(slots=True)
+class Int8:
+    """Keys and values in 8 bits, with a scale for each token and head; a third of the memory, rotated at every read.
+
+    New tokens are attended to as they are. (KIVI, arXiv 2402.02750, takes 2 bits and a scale for each channel of keys;
+    at 8 bits one for each token is as close, and needs no tokens to wait for a group to fill.)
+    """
+
+    raw: Tensor
+    values: Tensor
+    raw_scale: Tensor
+    values_scale: Tensor
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], like: Tensor) -> Int8:
+        """Room for `shape` keys and values."""
+        codes = (like.new_empty(shape, dtype=torch.int8) for _ in range(2))
+        scales = (like.new_empty((*shape[:3], 1)) for _ in range(2))
+        return cls(*codes, *scales)
+
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Everything that it holds."""
+        return self.raw, self.values, self.raw_scale, self.values_scale
+
+    def write(self, tokens: slice, raw: Tensor, rotated: Tensor, values: Tensor) -> None:  # noqa: ARG002  a `Layer`
+        """Keep new keys and values."""
+        for codes, scales, new in ((self.raw, self.raw_scale, raw), (self.values, self.values_scale, values)):
+            scale = new.abs().amax(dim=-1, keepdim=True).clamp(min=torch.finfo(new.dtype).tiny) / 127
+            codes[:, :, tokens] = (new / scale).round().to(torch.int8)
+            scales[:, :, tokens] = scale
+
+    def turn(self, tokens: int, table: Tensor) -> None:
+        """Nothing: keys are rotated whenever they are read."""
+
+    def read(self, tokens: int, rotated: Tensor, values: Tensor, table: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+        """The first tokens out of their codes, and the new ones."""
+        if not tokens:
+            return rotated, values
+        raw = self.raw[:, :, :tokens] * self.raw_scale[:, :, :tokens]
+        kept = self.values[:, :, :tokens] * self.values_scale[:, :, :tokens]
+        return torch.cat((rotate(raw, table()), rotated), dim=2), torch.cat((kept, values), dim=2)
+
+
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
     """Which slots are kept, and where in time they are read."""
@@ -59,6 +170,8 @@ class CachePolicy:
     sinks: int = 0
     """First slots written, which are never dropped."""
     place: Placement = absolute
+    layer: type[Layer] = Plain
+    """In which form keys and values are kept: `Plain` or `Int8`."""
 
     def __post_init__(self) -> None:
         if self.sinks < 0 or (self.window is not None and self.window < 0):
@@ -76,34 +189,27 @@ class CachePolicy:
         return [*range(self.sinks), *sorted(others[: self.window])]
 
 
-@dataclass(slots=True)
-class _Layer:
-    """Buffers `[B, N, capacity, E]` of one layer; `rotated` is what attention reads."""
-
-    raw: Tensor
-    rotated: Tensor
-    values: Tensor
-
-    def buffers(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.raw, self.rotated, self.values
+def _no_table() -> Tensor:
+    raise AssertionError("nothing is cached yet")
 
 
 class KVCache:
     """The cache of one rollout, for inference: `Transformer.forward` reads it, and appends to it with `write=True`.
 
-    A forward writes its own keys behind the cached ones, so that attention reads one contiguous run; `close` then
-    either keeps or forgets them. Rotated keys are remembered until their placement changes.
+    A forward writes its own keys behind the cached ones; `close` then either keeps or forgets them. Rotated keys are
+    remembered until their placement changes.
     """
 
     def __init__(self, policy: CachePolicy | None = None) -> None:
         self.policy = policy or CachePolicy()
         self.slots_written = 0
-        self._layers: list[_Layer] = []
+        self._layers: list[Layer] = []
         self._past_BF: Tensor | None = None
         self._placed_BF: Tensor | None = None
         self._new_BF: Tensor | None = None
         self._new_placed_BF: Tensor | None = None
         self._tokens_per_slot = 0
+        self._past_table: Callable[[], Tensor] = _no_table
 
     def __len__(self) -> int:
         """Return the number of cached slots."""
@@ -149,10 +255,10 @@ class KVCache:
                 f"slots have batch {len(time_BF)} with {tokens_per_slot}; start a new KVCache for another batch or size"
             )
         placed_BF, self._new_placed_BF = self.policy.place(self._past_BF, time_BF, self.policy.sinks)
+        self._past_table = remembered(partial(table, placed_BF))
         if not torch.equal(placed_BF, self._placed_BF):
-            past_table = table(placed_BF)
             for layer in self._layers:
-                layer.rotated[:, :, : self.tokens] = rotate(layer.raw[:, :, : self.tokens], past_table)
+                layer.turn(self.tokens, self._past_table())
             self._placed_BF = placed_BF
         return table(self._new_placed_BF)
 
@@ -160,9 +266,8 @@ class KVCache:
         """Put a layer's new keys and values behind the cached ones; return all rotated keys and all values."""
         end = self.tokens + raw_BNLE.shape[2]
         layer = self._layer(index, end, raw_BNLE)
-        for buffer, new in zip(layer.buffers(), (raw_BNLE, rotated_BNLE, values_BNLE), strict=True):
-            buffer[:, :, self.tokens : end] = new
-        return layer.rotated[:, :, :end], layer.values[:, :, :end]
+        layer.write(slice(self.tokens, end), raw_BNLE, rotated_BNLE, values_BNLE)
+        return layer.read(self.tokens, rotated_BNLE, values_BNLE, self._past_table)
 
     def close(self, *, write: bool) -> None:
         """End a forward: keep the new slots (and drop what the policy drops), or forget them."""
@@ -192,19 +297,18 @@ class KVCache:
                 buffer[:, :, : len(tokens)] = buffer[:, :, tokens]
         self._past_BF, self._placed_BF = self._past_BF[:, index], self._placed_BF[:, index]
 
-    def _layer(self, index: int, end: int, like_BNLE: Tensor) -> _Layer:
-        """Return a layer's buffers with room for `end` tokens."""
+    def _layer(self, index: int, end: int, like_BNLE: Tensor) -> Layer:
+        """Return a layer with room for `end` tokens."""
+        batch, heads, _, width = like_BNLE.shape
+        shape = (batch, heads, self._capacity(end), width)
         if index == len(self._layers):
-            capacity = self._capacity(end)
-            shape = (*like_BNLE.shape[:2], capacity, like_BNLE.shape[3])
-            self._layers.append(_Layer(*(like_BNLE.new_empty(shape) for _ in range(3))))
+            self._layers.append(self.policy.layer.empty(shape, like_BNLE))
         layer = self._layers[index]
-        if layer.raw.shape[2] < end:
-            capacity = self._capacity(end)
-            grown = [buffer.new_empty((*buffer.shape[:2], capacity, buffer.shape[3])) for buffer in layer.buffers()]
-            for new, old in zip(grown, layer.buffers(), strict=True):
+        if layer.buffers()[0].shape[2] < end:
+            grown = self.policy.layer.empty(shape, like_BNLE)
+            for new, old in zip(grown.buffers(), layer.buffers(), strict=True):
                 new[:, :, : self.tokens] = old[:, :, : self.tokens]
-            layer = self._layers[index] = _Layer(*grown)
+            layer = self._layers[index] = grown
         return layer
 
     def _capacity(self, end: int) -> int:
