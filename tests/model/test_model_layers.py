@@ -10,13 +10,26 @@ import torch
 from einops import rearrange
 
 from kinemark.model.configs import tiny
-from kinemark.model.layers import ImageEmbedding, NoiseFilter, TanhGELU
+from kinemark.model.layers import FeedForward, ImageEmbedding, NoiseFilter, TanhGELU
 from wan_like import inputs, randomised
 
 
 def test_gelu_is_torchs_tanh_form() -> None:
     x = torch.linspace(-30, 30, 4001)
     torch.testing.assert_close(TanhGELU()(x), torch.nn.functional.gelu(x, approximate="tanh"), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_feed_forward_is_the_same_without_gradients(dtype: torch.dtype) -> None:
+    """It then writes over its own values, and not over what it is given."""
+    ffn = FeedForward(6, 20).to(dtype)
+    x = torch.randn(2, 9, 6, dtype=dtype)
+    before = x.clone()
+    with torch.no_grad():
+        free = ffn(x)
+    error = (free - ffn(x)).abs().max()
+    assert error < (1e-6 if dtype == torch.float32 else 0.02)
+    assert torch.equal(x, before)
 
 
 def test_pure_noise_is_not_shown_and_clean_latents_are_untouched() -> None:

@@ -7,11 +7,14 @@ L tokens (F S, in raster order), D width, E a patch's values, K tokens of pictur
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
 from einops import rearrange
 from torch import Tensor, nn
+
+_SLOPE: Final = 2 * (2 / math.pi) ** 0.5
 
 
 class PatchEmbedding(nn.Module):
@@ -87,8 +90,28 @@ class TanhGELU(nn.Module):
         """Return the activation; shape and dtype stay."""
         if x.device.type != "cpu":
             return F.gelu(x, approximate="tanh")
-        slope = 2 * (2 / math.pi) ** 0.5
-        return x * torch.sigmoid(x * (slope + slope * 0.044715 * x.square()))
+        return x * torch.sigmoid(x * (_SLOPE + _SLOPE * 0.044715 * x.square()))
+
+    def over(self, x: Tensor) -> Tensor:
+        """The same written over x, for inference on a CPU: large temporary tensors cost more than the arithmetic."""
+        written: Tensor = torch.ops.aten.gelu_(x, approximate="tanh")
+        return written
+
+
+class FeedForward(nn.Sequential):
+    """Two linear layers around the activation."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__(nn.Linear(width, hidden), TanhGELU(), nn.Linear(hidden, width))
+
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        """Return the update of every token."""
+        first, activation, second = self
+        assert isinstance(activation, TanhGELU)
+        hidden_BLH = first(x_BLD)
+        free = x_BLD.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        update_BLD: Tensor = second(activation.over(hidden_BLH) if free else activation(hidden_BLH))
+        return update_BLD
 
 
 class FloatLayerNorm(nn.LayerNorm):

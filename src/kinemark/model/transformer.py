@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention, block_causal_mask, rotary_table
 from kinemark.model.configs import TIMESTEPS
-from kinemark.model.layers import FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
+from kinemark.model.layers import FeedForward, FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
 from kinemark.model.precision import fast_dtype
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Block(nn.Module):
         self.norm3 = FloatLayerNorm(width, config.eps)
         self.cross_attn = CrossAttention(config)
         self.norm2 = nn.LayerNorm(width, config.eps, elementwise_affine=False)
-        self.ffn = nn.Sequential(nn.Linear(width, config.ffn), TanhGELU(), nn.Linear(config.ffn, width))
+        self.ffn = FeedForward(width, config.ffn)
 
     def forward(
         self,
