@@ -8,6 +8,7 @@ nothing of a change of prompt, what is remembered is read again.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kinemark.model.cache import CachePolicy, absolute, sinks_before_window, window_relative
@@ -85,14 +86,8 @@ METHODS: Final[Mapping[str, SamplerConfig]] = {
     # Causal-Forcing, chunk-wise as Self-Forcing, frame-wise, and in two steps after a first slot of four.
     "causal-forcing": causal(3, attends=21),
     "causal-forcing-framewise": causal(1, attends=21),
-    "causal-forcing-2-step": SamplerConfig(
-        first_steps=4,
-        steps=2,
-        schedule=listed((1000, 750, 500, 250), (1000, 500), shift=5.0),
-        block_slots=1,
-        history_sigma=0.0,
-        solver=renoise,
-        cache=CachePolicy(window=20),
+    "causal-forcing-2-step": replace(
+        causal(1, attends=21, schedule=listed((1000, 750, 500, 250), (1000, 500), shift=5.0), steps=2), first_steps=4
     ),
     # CausVid, `configs/wan_causal_dmd.yaml`.
     "causvid": causal(3, attends=21, schedule=listed((1000, 757, 522)), steps=3),
@@ -102,49 +97,24 @@ METHODS: Final[Mapping[str, SamplerConfig]] = {
     "longlive": causal(3, attends=12, sinks=3),
     "longlive-infinity": causal(3, attends=12, sinks=3, place=window_relative),
     # LongLive 2.0: solver steps in place of new noise.
-    "longlive-2": SamplerConfig(
-        first_steps=4,
-        steps=4,
-        schedule=wan(5.0),
-        block_slots=8,
-        history_sigma=0.0,
-        solver=unipc,
-        cache=CachePolicy(window=32 - 8 - 8, sinks=8, place=window_relative),
-    ),
-    # Infinity-RoPE, on weights of Self-Forcing.
-    "infinity-rope": SamplerConfig(
-        first_steps=4,
-        steps=4,
-        schedule=shifted(5.0),
-        block_slots=3,
-        history_sigma=0.0,
-        solver=renoise,
-        on_prompt=Flush(first=1, last=2),
-        cache=CachePolicy(window=6 - 1 - 3, sinks=1, place=window_relative),
-    ),
-    # Rolling Forcing: five blocks under way; the first block of all is read right before the three slots that are left
-    # of the window of 21.
-    "rolling-forcing": SamplerConfig(
-        first_steps=5,
-        steps=5,
-        schedule=listed((1000, 800, 600, 400, 200), shift=5.0),
-        block_slots=3,
-        history_sigma=0.0,
-        solver=renoise,
+    "longlive-2": replace(causal(8, attends=32, sinks=8, place=window_relative, schedule=wan(5.0)), solver=unipc),
+    # Infinity-RoPE (arXiv 2511.20649), on weights of Self-Forcing.
+    "infinity-rope": replace(causal(3, attends=6, sinks=1, place=window_relative), on_prompt=Flush(first=1, last=2)),
+    # Rolling Forcing (arXiv 2509.25161): five blocks under way; the first block of all is read right before the three
+    # slots that are left of a window of 21 (9 for a single block of the five).
+    "rolling-forcing": replace(
+        causal(
+            3,
+            attends=9,
+            sinks=3,
+            place=sinks_before_window,
+            schedule=listed((1000, 800, 600, 400, 200), shift=5.0),
+            steps=5,
+        ),
         joint_blocks=5,
-        cache=CachePolicy(window=21 - 3 - 15, sinks=3, place=sinks_before_window),
     ),
     # Krea Realtime 14B: the last three slots are read again before every block. (Its server also takes the oldest of
     # them through pixels, as the first frame of a clip; that is not done here.)
-    "krea-realtime": SamplerConfig(
-        first_steps=4,
-        steps=4,
-        schedule=shifted(5.0),
-        block_slots=3,
-        history_sigma=0.0,
-        solver=renoise,
-        rebuild=3,
-        cache=CachePolicy(window=3, place=window_relative),
-    ),
+    "krea-realtime": replace(causal(3, attends=6, place=window_relative), rebuild=3),
 }
 """By the name of the method or of the model that it was published with."""

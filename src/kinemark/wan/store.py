@@ -19,12 +19,12 @@ from safetensors.torch import save_file
 
 from kinemark.errors import FailureError, RequestError
 from kinemark.model.adapt import merged, to_ours
-from kinemark.model.checkpoints import digest, fitted, read
+from kinemark.model.checkpoints import digest, fitted, read, require_fit
 from kinemark.model.transformer import Transformer
 from kinemark.wan.releases import RELEASES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -197,12 +197,5 @@ def require_release(tensors: Mapping[str, Tensor], release: Release, what: str) 
         sizes = f"width {config.width}, {config.layers} layers, {config.in_channels} channels"
         raise RequestError(f"{what} is not {release.name}: it has {sizes}; choose the release it was made from")
     with torch.device("meta"):
-        expected = Transformer(config).state_dict()
-    wrong = [f"lacks {key}" for key in expected if key not in tensors]
-    wrong += [f"has {key}, which does not belong there" for key in tensors if key not in expected]
-    if wrong:
-        raise FailureError(f"{what} is not {release.name}: it {', it '.join(_first(wrong))}; use whole weights of it")
-
-
-def _first(wrong: Iterable[str], most: int = 3) -> list[str]:
-    return list(wrong)[:most]
+        transformer = Transformer(config)
+    require_fit(transformer, tensors, what)
