@@ -64,12 +64,14 @@ def _load(release: Release, folder: Path) -> Model:
     except ModuleNotFoundError as error:
         raise RequestError(without_packages(folder.name, error)) from error
 
-    base = folder if release.base is None else folder.parent / release.base
-    if release.base is not None and release.base not in installed(folder.parent):
-        raise RequestError(
-            f"{folder.name} uses the text encoder and the autoencoder of {release.base}, which is not on this machine; "
-            f"bring it here: kinemark models pull {release.base}"
-        )
+    base = folder
+    if not (folder / "vae").is_dir():  # a checkpoint is a transformer and nothing else
+        base = folder.parent / (release.base or release.name)
+        if base.name not in installed(folder.parent):
+            raise RequestError(
+                f"{folder.name} uses the text encoder and the autoencoder of {base.name}, which is not on this "
+                f"machine; bring it here: kinemark models pull {base.name}"
+            )
     return load_wan(release, folder, base, record_of(folder).digest, name=folder.name)
 
 

@@ -7,9 +7,12 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from kinemark.errors import FailureError, RequestError
@@ -166,3 +169,19 @@ def test_tensors_of_another_model_are_named(state: dict[str, torch.Tensor]) -> N
         fill(built, state | {"head.head.bias": torch.zeros(3)}, "a file")
     with pytest.raises(FailureError, match=r"and \d+ more"):
         fill(built, {}, "a file")
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pt"])
+@given(st.binary(max_size=400))
+def test_whatever_lies_in_a_file_is_refused_with_a_reason(ending: str, data: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"checkpoint{ending}"
+        path.write_bytes(data)
+        with pytest.raises(FailureError, match="is damaged"):
+            read(path)
+
+
+def test_a_pickle_of_something_else_is_refused(tmp_path: Path) -> None:
+    torch.save([torch.zeros(1)], tmp_path / "list.pt")
+    with pytest.raises(FailureError, match="holds a list and no tensors by name"):
+        read(tmp_path / "list.pt")

@@ -65,6 +65,12 @@ def test_names_that_are_not_to_be_had(checkpoint, tmp_path, name):
     assert not (tmp_path / "models" / "wan2.1-1.3b").exists()
 
 
+def test_one_checkpoint_is_not_two_experts(checkpoint, tmp_path):
+    two = tiny_release(guidance=(4.0, 3.0), boundary=0.875)
+    with pytest.raises(RequestError, match="has two experts, and a checkpoint is one; pull it"):
+        import_checkpoint(checkpoint, tmp_path / "models", name="mine", release=two)
+
+
 def test_a_checkpoint_of_another_model_leaves_nothing(state, tmp_path):
     models = tmp_path / "models"
     save_file(randomised(replace(CONFIG, ffn=96)).state_dict(), tmp_path / "other.safetensors")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -53,11 +52,6 @@ def read(path: Path) -> dict[str, Any]:
             return _unpickled(path)
     except SafetensorError as error:
         raise FailureError(f"{path} is damaged ({error}); download it again") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise FailureError(
-            f"{path} is damaged or holds more than tensors, and code in a checkpoint is never run; "
-            f"convert it to safetensors where you trust it ({str(error).splitlines()[0]})"
-        ) from error
     raise RequestError(
         f"{path.name} is not a checkpoint: it ends in {path.suffix!r}, and must end in .safetensors, "
         f"{', '.join(sorted(PICKLES))}"
@@ -65,10 +59,18 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _unpickled(path: Path) -> dict[str, Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about protocols; what it cannot read, it refuses
-        # Pickles from before torch 1.6 are no zip files and cannot be mapped.
-        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about protocols; what it cannot read, it refuses
+            # Pickles from before torch 1.6 are no zip files and cannot be mapped.
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    except Exception as error:
+        raise FailureError(
+            f"{path} is damaged or holds more than tensors, and code in a checkpoint is never run; "
+            f"convert it to safetensors where you trust it ({(str(error) or repr(error)).splitlines()[0]})"
+        ) from error
+    if not isinstance(loaded, dict):
+        raise FailureError(f"{path} holds a {type(loaded).__name__} and no tensors by name; it is not a checkpoint")
     return loaded
 
 

@@ -155,6 +155,10 @@ def import_checkpoint(
     """
     if not name.replace("-", "").replace(".", "").replace("_", "").isalnum() or name.startswith("."):
         raise RequestError(f"name is {name!r}; use letters, digits, '-', '_' and '.', such as my-model")
+    if len(release.guidance) > 1:
+        raise RequestError(
+            f"{release.name} has two experts, and a checkpoint is one; pull it: kinemark models pull {release.name}"
+        )
     folder = models / name
     if (name in RELEASES and name != release.name) or (folder / RECORD).is_file():
         raise RequestError(f"there is a model {name} already; choose another name with --name")
