@@ -148,8 +148,10 @@ def begin(
     # Before anything is computed: what may be asked depends on what the model could show.
     admitted = admit(words, settings, photoreal=loaded.photoreal)
     timeline = admitted.timeline
-    sampler, experts = _sampler(loaded.sampler, steps), loaded.experts(_guidance(loaded.guidance, guidance))
+    sampler, guidance = _sampler(loaded.sampler, steps), _guidance(loaded.guidance, guidance)
     conditions = conditions_of(timeline, loaded, seed)
+    # After the text was read: what reads it is large in some models, and is let go before the transformer is loaded.
+    experts = loaded.experts(guidance)
     parts = sides(conditions, sampler, timeline.num_slots)
     watch = _watcher(report, loaded, count_all_steps(experts, conditions, sampler, parts))
     return Take(

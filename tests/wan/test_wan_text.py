@@ -17,7 +17,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def text(folder):
-    return WanText(folder, torch.device("cpu"), torch.float32)
+    return WanText(folder, torch.device("cpu"), dtype=torch.float32)
 
 
 def test_equals_diffusers(folder, text):
@@ -40,6 +40,10 @@ def test_a_prompt_is_read_once(text, monkeypatch):
     first = text.encode(["a red boat", "the sea"])
     assert torch.equal(text.encode(["the sea", "a  red boat"]), first.flip(0))
     assert read == [["a red boat", "the sea"]]
+    along = WanText(text.folder, text.device, ("snow",), torch.float32)
+    along.encode(["a boat"])
+    along.encode(["snow"])
+    assert read[1:] == [["a boat", "snow"]]
 
 
 def test_a_prompt_that_is_too_long_is_refused(text):

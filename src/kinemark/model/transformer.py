@@ -190,12 +190,17 @@ class Transformer(nn.Module):
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.head.modulation)
 
-    def in_fast_precision(self) -> Transformer:
-        """Turn the weights into the precision that their device is fast at, and return self: for inference.
+    def in_fast_precision(self, device: torch.device | None = None) -> Transformer:
+        """Turn the weights into the precision that a device is fast at, there, and return self: for inference.
 
-        The last projection stays float32, because its output is the picture.
+        The last projection stays float32, because its output is the picture. Each weight is turned by itself, so that
+        there are never two copies of all of them.
+
+        Args:
+            device: where they go; by default they stay where they are.
         """
-        self.to(fast_dtype(self.head.head.weight.device))
+        device = device or self.head.head.weight.device
+        self.to(device, fast_dtype(device))
         self.head.float()
         return self
 

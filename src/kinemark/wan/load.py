@@ -8,6 +8,7 @@ Shape suffixes: B batch, F slots, T frames, C channels, H W size.
 
 from __future__ import annotations
 
+from functools import cache as remembered
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ from kinemark.wan.store import PARTS, SINGLE, require_release
 from kinemark.wan.text import WanText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -64,8 +65,8 @@ def load_wan(
         RequestError: as `model.checkpoints.fitted`.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    transformers = [_transformer(release, path, device) for path in _paths(release, folder)]
-    text = WanText(base, device)
+    states = [_state(release, path) for path in _paths(release, folder)]
+    text = WanText(base, device, () if release.guidance[0] == 1 else (NEGATIVE,))
     autoencoder = WanAutoencoder.load(base / "vae", device)
     if autoencoder.channels != release.config.out_channels:
         raise FailureError(
@@ -83,7 +84,7 @@ def load_wan(
         text=text,
         autoencoder=autoencoder,
         device=device,
-        experts=partial(_experts, release, transformers, text, device),
+        experts=partial(_experts, release, remembered(partial(_transformers, release, states, device)), text, device),
         conditioned=_conditioned(release, autoencoder, base, device),
         joined=_joined,
         preview=None,
@@ -97,21 +98,31 @@ def _paths(release: Release, folder: Path) -> list[Path]:
     return [folder / part for part in PARTS[: len(release.guidance)]]
 
 
-def _transformer(release: Release, path: Path, device: torch.device) -> Transformer:
+def _state(release: Release, path: Path) -> Mapping[str, Tensor]:
+    """A transformer's tensors, checked; they are mapped from the file and take no memory yet."""
     state = to_ours(read(path))
     require_release(state, release, str(path))
-    return build(release.config, state, str(path)).to(device).in_fast_precision()
+    return state
+
+
+def _transformers(
+    release: Release, states: Sequence[Mapping[str, Tensor]], device: torch.device
+) -> tuple[Transformer, ...]:
+    return tuple(build(release.config, state, release.name).in_fast_precision(device) for state in states)
 
 
 def _experts(
-    release: Release, transformers: Sequence[Transformer], text: WanText, device: torch.device, guidance: float
+    release: Release, load: Callable[[], tuple[Transformer, ...]], text: WanText, device: torch.device, guidance: float
 ) -> Experts:
-    """Who answers, each with its guidance: that of a second expert stays as far from the first's as published."""
+    """Who answers, each with its guidance: that of a second expert stays as far from the first's as published.
+
+    The transformers are loaded now, after the text encoder was let go.
+    """
     first = release.guidance[0]
     scales = [guidance + own - first for own in release.guidance]
     empty_LD = torch.zeros(0) if guidance == 1 else text.encode([NEGATIVE])[0].to(device)
     denoisers: list[Denoiser] = [
-        guided(transformer, empty_LD, scale) for transformer, scale in zip(transformers, scales, strict=True)
+        guided(transformer, empty_LD, scale) for transformer, scale in zip(load(), scales, strict=True)
     ]
     if first != 1:  # distilled models were trained at the very levels that they are sampled at
         denoisers = [WholeTimesteps(denoiser) for denoiser in denoisers]

@@ -34,11 +34,13 @@ class WanText:
     Attributes:
         folder: has `tokenizer` and `text_encoder` in it.
         device: where prompts are read.
+        always: prompts that are read along with the first one, so that the encoder is loaded once.
         dtype: in which precision.
     """
 
     folder: Path
     device: torch.device
+    always: tuple[str, ...] = ()
     dtype: torch.dtype = torch.bfloat16
     _read: dict[str, Tensor] = field(default_factory=dict)
     _tokenizer: Any = None
@@ -49,9 +51,10 @@ class WanText:
         Raises:
             FailureError: the encoder is not there, or not whole.
         """
-        new = [prompt for prompt in dict.fromkeys(map(tidied, prompts)) if prompt not in self._read]
-        if new:
-            self._read |= self._encode(new)
+        wanted = dict.fromkeys(map(tidied, prompts))
+        if not wanted.keys() <= self._read.keys():
+            wanted |= dict.fromkeys(map(tidied, self.always))
+            self._read |= self._encode([prompt for prompt in wanted if prompt not in self._read])
         return torch.stack([self._read[tidied(prompt)] for prompt in prompts])
 
     def read(self, prompts: Sequence[str]) -> Sequence[Reading]:  # noqa: ARG002  a `TextEncoder`
@@ -87,6 +90,9 @@ class WanText:
             tokens = self._tokens()(prompt, return_tensors="pt").to(self.device)
             hidden_LD = encoder(tokens.input_ids, tokens.attention_mask).last_hidden_state[0].float().cpu()
             read[prompt] = torch.nn.functional.pad(hidden_LD, (0, 0, 0, LENGTH - len(hidden_LD)))
+        del encoder
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
         return read
 
 
