@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from kinemark import spark
 from kinemark.errors import RequestError
+from kinemark.sampling.methods import METHODS
+from kinemark.sampling.streaming import with_steps
 from kinemark.settings import load_settings
 from kinemark.wan.releases import RELEASES
 from kinemark.wan.store import installed, record_of
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from kinemark.engine import Model
     from kinemark.sizes import Target
+    from kinemark.timeline import Timeline
+    from kinemark.wan.estimate import Estimate
     from kinemark.wan.releases import Release
 
 
@@ -28,6 +32,8 @@ class Entry:
 
     target: Target
     load: Callable[[], Model]
+    estimate: Callable[[Timeline, int | None], Estimate] | None = None
+    """What a clip in so many steps would take, where that is worth asking."""
 
 
 KNOWN: Final = {"spark": Entry(spark.TARGET, spark.load_spark)}
@@ -38,7 +44,7 @@ def find_model(name: str) -> Entry:
     """A model by its name, or a file of weights (`*.safetensors`) that training wrote; nothing is loaded yet.
 
     Raises:
-        RequestError: there is no model of this name, or it has to be pulled first.
+        RequestError: there is no model of this name.
         FailureError: what is known of it on this machine is damaged.
     """
     if name.endswith(".safetensors"):
@@ -49,13 +55,26 @@ def find_model(name: str) -> Entry:
     here = installed(models)
     if name in here:
         release = RELEASES[here[name].release]
-        return Entry(release.target, partial(_load, release, models / name))
+        return Entry(release.target, partial(_load, release, models / name), partial(_estimate, release, here=True))
     if name in RELEASES:
-        raise RequestError(f"{name} is not on this machine; bring it here: kinemark models pull {name}")
+        release = RELEASES[name]
+        return Entry(release.target, partial(_not_here, name), partial(_estimate, release, here=False))
     names = [*KNOWN, *here, *RELEASES]
     near = get_close_matches(name, names, n=3)
     meant = f" (did you mean {' or '.join(near)}?)" if near else ""
     raise RequestError(f"unknown model {name!r}{meant}; the models are: {', '.join(dict.fromkeys(names))}, or a file")
+
+
+def _not_here(name: str) -> Model:
+    raise RequestError(f"{name} is not on this machine; bring it here: kinemark models pull {name}")
+
+
+def _estimate(release: Release, timeline: Timeline, steps: int | None, *, here: bool) -> Estimate:
+    try:
+        from kinemark.wan.estimate import estimate
+    except ModuleNotFoundError as error:
+        raise RequestError(without_packages("an estimate", error)) from error
+    return estimate(release, timeline, with_steps(METHODS[release.method], steps), here=here)
 
 
 def _load(release: Release, folder: Path) -> Model:

@@ -25,6 +25,7 @@ from kinemark.rollout import conditions_of, roll
 from kinemark.safety.gates import BlockGate
 from kinemark.sampling.flow import clean_from_velocity, per_slot
 from kinemark.sampling.sides import count_all_steps, sides
+from kinemark.sampling.streaming import with_steps
 from kinemark.settings import load_settings
 from kinemark.timeline import MAX_SECONDS, Timeline
 
@@ -36,10 +37,8 @@ if TYPE_CHECKING:
     from kinemark.assistants import Expand
     from kinemark.engine import Model
     from kinemark.sampling.solvers import Watcher
-    from kinemark.sampling.streaming import SamplerConfig
 
 MAX_FPS: Final = 30
-MAX_STEPS: Final = 200
 MAX_GUIDANCE: Final = 20.0
 
 
@@ -148,7 +147,7 @@ def begin(
     # Before anything is computed: what may be asked depends on what the model could show.
     admitted = admit(words, settings, photoreal=loaded.photoreal)
     timeline = admitted.timeline
-    sampler, guidance = _sampler(loaded.sampler, steps), _guidance(loaded.guidance, guidance)
+    sampler, guidance = with_steps(loaded.sampler, steps), _guidance(loaded.guidance, guidance)
     conditions = conditions_of(timeline, loaded, seed)
     # After the text was read: what reads it is large in some models, and is let go before the transformer is loaded.
     experts = loaded.experts(guidance)
@@ -213,19 +212,6 @@ def _check_timeline(timeline: Timeline) -> None:
 def _check_fps(fps: int) -> None:
     if not (isinstance(fps, int) and 1 <= fps <= MAX_FPS):
         raise RequestError(f"fps is {fps}; give a whole number from 1 to {MAX_FPS}")
-
-
-def _sampler(default: SamplerConfig, steps: int | None) -> SamplerConfig:
-    if steps is None:
-        return default
-    if not (isinstance(steps, int) and 1 <= steps <= MAX_STEPS):
-        raise RequestError(f"steps is {steps}; give a whole number from 1 to {MAX_STEPS}")
-    asked = replace(default, first_steps=steps, steps=min(default.steps, steps))
-    try:
-        asked.schedule(asked.first_steps), asked.schedule(asked.steps)
-    except ValueError as error:
-        raise RequestError(f"{error}; leave --steps out") from error
-    return asked
 
 
 def _guidance(default: float, guidance: float | None) -> float:

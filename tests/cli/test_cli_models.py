@@ -65,3 +65,15 @@ def test_nothing_is_pulled_without_consent(capsys, monkeypatch):
     assert code == 1
     assert "causvid: tianweiy/CausVid, licence CC-BY-NC-SA-4.0: not for commercial use" in out
     assert "wan2.1-1.3b: Wan-AI/Wan2.1-T2V-1.3B-Diffusers, licence Apache-2.0" in out
+
+
+def test_what_a_clip_would_take_is_said_before_anything_is_pulled(capsys, tmp_path):
+    code, out, err = run(capsys, "generate", "a boat", "--model", "wan2.1-1.3b", "--seconds", "5", "--dry-run")
+    assert code == 0, err
+    assert "a pull of about 14 GB" in out
+    assert "of denoising on this device" in out
+    code, out, _ = run(capsys, "generate", "a boat", "--model", "self-forcing", "--dry-run", "--json")
+    assert json.loads(out)["weights"] > 2e9
+    code, out, _ = run(capsys, "generate", "a boat", "--dry-run", "-o", tmp_path / "boat.mp4")
+    assert "spark takes half a gigabyte" in out
+    assert list(tmp_path.iterdir()) == []

@@ -159,7 +159,7 @@ def test_a_model_is_found_by_its_name(folder, monkeypatch):
     monkeypatch.setitem(RELEASES, "tiny-wan", tiny_release())
     monkeypatch.setitem(RELEASES, "tiny-causal", tiny_release(base="tiny-wan"))
     with pytest.raises(RequestError, match="not on this machine; bring it here: kinemark models pull tiny-wan"):
-        catalogue.find_model("tiny-wan")
+        catalogue.find_model("tiny-wan").load()
     with pytest.raises(RequestError, match=r"unknown model 'tiny-wann' \(did you mean tiny-wan"):
         catalogue.find_model("tiny-wann")
     causal = settings.models_dir / "mine"

@@ -9,7 +9,7 @@ import inspect
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kinemark.assistants import Expand
+    from kinemark.catalogue import Entry
     from kinemark.clips import Take
     from kinemark.model.text import Reading
     from kinemark.provenance.release import Released
@@ -61,6 +62,7 @@ class Common:
     seed: Annotated[int | None, typer.Option(help="The same seed makes the same clip.", show_default="random")] = None
     steps: Annotated[int | None, typer.Option(help="Solver steps.", show_default="the model's")] = None
     model: Annotated[str, typer.Option(help="See: kinemark info.")] = "spark"
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and make nothing.")] = False
     embed_prompt: Annotated[bool, typer.Option("--embed-prompt", help="Write the prompt into the file.")] = False
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False
     json: Json = False
@@ -84,16 +86,36 @@ def makes_clips(verb: Callable[..., Request], suffix: str = ".mp4") -> Callable[
     @wraps(verb)
     def command(**arguments: Any) -> None:  # noqa: ANN401  (whatever the verb's are)
         options = Common(**{name: arguments.pop(name) for name in hints})
-        _require_target(options, suffix)
+        if not options.dry_run:
+            _require_target(options, suffix)
         from kinemark.catalogue import find_model
 
-        _make(verb(find_model(options.model).target, **arguments), options)
+        entry = find_model(options.model)
+        request = verb(entry.target, **arguments)
+        if options.dry_run:
+            _foretell(entry, request, options)
+        else:
+            _make(request, options)
 
     command.__signature__ = own.replace(  # type: ignore[attr-defined]
         parameters=[*asked, *common], return_annotation=None
     )
     command.__annotations__ = {p.name: p.annotation for p in (*asked, *common)}
     return command
+
+
+def _foretell(entry: Entry, request: Request, options: Common) -> None:
+    """What making it would take; no prompt is judged, for nothing is made."""
+    if entry.estimate is None:
+        told = f"{options.model} takes half a gigabyte of memory, and on two cores about as long as the clip lasts."
+        facts: dict[str, Any] = {"model": options.model, "told": told}
+    else:
+        estimate = entry.estimate(request.timeline, options.steps)
+        told, facts = f"{options.model}: {estimate}", {"model": options.model, **asdict(estimate)}
+    if options.json:
+        print_json(facts)
+        return
+    out().print(told, soft_wrap=True)
 
 
 def _make(request: Request, options: Common) -> None:

@@ -42,7 +42,9 @@ class RMSNorm(nn.Module):
         return scaled
 
 
-def rotary_table(config: TransformerConfig, time_BF: Tensor, grid: tuple[int, int]) -> Tensor:
+def rotary_table(
+    config: TransformerConfig, time_BF: Tensor, grid: tuple[int, int], device: torch.device | None = None
+) -> Tensor:
     """Return the cosines and sines `[B, 1, F h w, P, 2]` of every token's position in time, rows and columns.
 
     Each axis has its own spectrum, normalised by its own share of the head: E - 4 (E // 6), 2 (E // 6), 2 (E // 6)
@@ -52,14 +54,15 @@ def rotary_table(config: TransformerConfig, time_BF: Tensor, grid: tuple[int, in
         config: the head's width, the base and the spatial unit.
         time_BF: time of each slot, in slots; need not be whole or in order.
         grid: tokens in a column and in a row of one slot.
+        device: of the table; by default that of the times, which may stay on the CPU.
     """
     rows, columns = grid
     pairs_space = config.head_dim // 6
     pairs_time = config.head_dim // 2 - 2 * pairs_space
-    time = _axis(time_BF, pairs_time, config.rope_base)
+    device = device or time_BF.device
+    time = _axis(time_BF, pairs_time, config.rope_base).to(device)
     down, across = (
-        _axis(_spatial_positions(config, size, min(grid), time_BF.device), pairs_space, config.rope_base)
-        for size in grid
+        _axis(_spatial_positions(config, size, min(grid), device), pairs_space, config.rope_base) for size in grid
     )
     batch, slots = time_BF.shape
     whole = (batch, slots, rows, columns)
@@ -120,6 +123,10 @@ def attend(q_BNLE: Tensor, k_BNKE: Tensor, v_BNKE: Tensor, mask_B1LK: Tensor | N
     than plain matrix products at the lengths of training (in float32 they are even), so where gradients flow on a CPU
     the formula is written out.
     """
+    if q_BNLE.device.type == "meta":  # where torch knows no kernel, and would take the formula, which holds all scores
+        flash = torch.ops.aten._scaled_dot_product_flash_attention  # noqa: SLF001  it has no public name
+        without_data: Tensor = flash(q_BNLE, k_BNKE, v_BNKE)[0]
+        return without_data
     if not (torch.is_grad_enabled() and q_BNLE.device.type == "cpu"):
         return F.scaled_dot_product_attention(q_BNLE, k_BNKE, v_BNKE, attn_mask=mask_B1LK)
     score_BNLK = (q_BNLE * q_BNLE.shape[-1] ** -0.5) @ k_BNKE.mT

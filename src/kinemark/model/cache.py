@@ -294,7 +294,7 @@ class KVCache:
         tokens = (index[:, None] * size + torch.arange(size, device=index.device)).flatten()
         for layer in self._layers:
             for buffer in layer.buffers():
-                buffer[:, :, : len(tokens)] = buffer[:, :, tokens]
+                buffer[:, :, : len(tokens)] = buffer[:, :, tokens.to(buffer.device)]
         self._past_BF, self._placed_BF = self._past_BF[:, index], self._placed_BF[:, index]
 
     def _layer(self, index: int, end: int, like_BNLE: Tensor) -> Layer:

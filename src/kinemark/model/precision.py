@@ -7,6 +7,7 @@ hundred times slower on one that has not (pytorch issue 146508), so guessing is 
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Final
 
@@ -31,6 +32,11 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 def fast_autocast(device: torch.device) -> torch.autocast:
     """A context in which a network with float32 weights computes in `fast_dtype`: for training."""
     return torch.autocast(device.type, torch.bfloat16, enabled=fast_dtype(device) is torch.bfloat16)
+
+
+def no_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which nothing is cast by itself, whatever context is around it."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 @cache

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention, block_causal_mask, rotary_table
 from kinemark.model.configs import TIMESTEPS
 from kinemark.model.layers import FeedForward, FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
-from kinemark.model.precision import fast_dtype
+from kinemark.model.precision import fast_dtype, no_autocast
 
 if TYPE_CHECKING:
     from kinemark.model.cache import KVCache
@@ -240,7 +240,8 @@ class Transformer(nn.Module):
         """
         batch, _, slots, height, width = x_BCFHW.shape
         grid = self._grid(height, width)
-        scene = self._scene(self._times(time_BF, x_BCFHW, cache).expand(batch, slots), grid, block_F, cache)
+        times_BF = self._times(time_BF, slots, cache).expand(batch, slots)
+        scene = self._scene(times_BF, grid, block_F, cache, x_BCFHW.device)
         read = self.read(text) if isinstance(text, Tensor) else text
         sigma_BF = _per_slot(sigma_BF, batch, slots, x_BCFHW.device)
         level_BFD, noise_BF6D = self._embed_noise(sigma_BF, read.pooled_BD)
@@ -280,16 +281,23 @@ class Transformer(nn.Module):
 
     def _pool(self, text_BLD: Tensor) -> Tensor:
         wide, narrow = _linears(self.pooled_embedding)
-        with torch.autocast(text_BLD.device.type, enabled=False):
+        with no_autocast(text_BLD.device):
             return _linear_float(F.silu(_linear_float(text_BLD.flatten(1).float(), wide)), narrow)
 
-    def _scene(self, time_BF: Tensor, grid: tuple[int, int], block_F: Tensor | None, cache: KVCache | None) -> Scene:
+    def _scene(
+        self,
+        time_BF: Tensor,
+        grid: tuple[int, int],
+        block_F: Tensor | None,
+        cache: KVCache | None,
+        device: torch.device,
+    ) -> Scene:
         """What the tokens of slots at these times stand among; a cache is opened for them."""
         slots, tokens = time_BF.shape[1], grid[0] * grid[1]
         held = slice(0, tokens) if self.sharing is None else self.sharing.of_row(tokens)
 
         def table_of(time_BF: Tensor) -> Tensor:
-            table = rotary_table(self.config, time_BF, grid)
+            table = rotary_table(self.config, time_BF, grid, device)
             if self.sharing is None:
                 return table
             return rearrange(table, "b 1 (f s) p c -> b 1 f s p c", s=tokens)[:, :, :, held].flatten(2, 3)
@@ -309,11 +317,12 @@ class Transformer(nn.Module):
             )
         return height // patch_height, width // patch_width
 
-    def _times(self, time_BF: Tensor | None, x_BCFHW: Tensor, cache: KVCache | None) -> Tensor:
-        """Return times as `[B, F]` or `[1, F]`."""
+    @staticmethod
+    def _times(time_BF: Tensor | None, slots: int, cache: KVCache | None) -> Tensor:
+        """Return times as `[B, F]` or `[1, F]`; those that nobody says stay on the CPU, for Python asks for them."""
         if time_BF is None:
             start = 0 if cache is None else cache.slots_written
-            time_BF = torch.arange(start, start + x_BCFHW.shape[2], device=x_BCFHW.device, dtype=torch.float32)
+            time_BF = torch.arange(start, start + slots, device="cpu", dtype=torch.float32)
         return time_BF[None] if time_BF.ndim == 1 else time_BF
 
     def _beside(self, x_BCFHW: Tensor, condition_BCFHW: Tensor | None) -> Tensor:
@@ -337,7 +346,7 @@ class Transformer(nn.Module):
         order = torch.arange(half, device=sigma_BF.device, dtype=torch.float64)
         angle = TIMESTEPS * sigma_BF.double()[..., None] * 10_000.0 ** (-order / half)
         waves = torch.cat((angle.cos(), angle.sin()), dim=-1).float()
-        with torch.autocast(sigma_BF.device.type, enabled=False):
+        with no_autocast(sigma_BF.device):
             first, second = _linears(self.time_embedding)
             (projection,) = _linears(self.time_projection)
             level_BFD = _linear_float(F.silu(_linear_float(waves, first)), second)

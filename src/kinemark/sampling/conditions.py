@@ -74,11 +74,10 @@ class Conditions:
         return self.shape[0]
 
     def to(self, device: torch.device) -> Conditions:
-        """The same on another device."""
+        """The same on another device; times stay, for it is Python that asks for them."""
         return replace(
             self,
             text_BFLD=self.text_BFLD.to(device),
-            time_F=self.time_F.to(device),
             cap_F=self.cap_F.to(device),
             known=lambda slots: self.known(slots).to(device),
             noise=lambda slots, use: self.noise(slots, use).to(device),

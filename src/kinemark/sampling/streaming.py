@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
+from kinemark.errors import RequestError
 from kinemark.model.cache import CachePolicy, within
 from kinemark.sampling.conditions import Use
 from kinemark.sampling.flow import noised, per_slot, read_by
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from kinemark.model.configs import TransformerConfig
     from kinemark.sampling.conditions import Conditions
     from kinemark.sampling.flow import Denoiser
+
+
+MAX_STEPS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,25 @@ class SamplerConfig:
             steps=math.ceil(self.steps / 2),
             cache=self.coarse.memory,
         )
+
+
+def with_steps(default: SamplerConfig, steps: int | None) -> SamplerConfig:
+    """A sampler with so many steps of the first block, and at most so many of each later one; None: as it is.
+
+    Raises:
+        RequestError: the number is out of range, or the model was distilled to another.
+    """
+    if steps is None:
+        return default
+    if not (isinstance(steps, int) and 1 <= steps <= MAX_STEPS):
+        raise RequestError(f"steps is {steps}; give a whole number from 1 to {MAX_STEPS}")
+    asked = replace(default, first_steps=steps, steps=min(default.steps, steps))
+    try:
+        for count in (asked.first_steps, asked.steps):
+            asked.schedule(count)
+    except ValueError as error:
+        raise RequestError(f"{error}; leave --steps out") from error
+    return asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +273,7 @@ def sample_jointly(
     if config.block_slots is not None:
         block_F = torch.tensor(
             ranks(conditions.time_F.tolist(), (conditions.cap_F == 0).tolist(), config.block_slots),
-            device=conditions.time_F.device,
+            device=conditions.text_BFLD.device,
         )
     text = read_by(denoiser, conditions.text_BFLD[:, 0])
     around = conditions.around(slots)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from kinemark.engine import Decoder, Pictures
+    from kinemark.engine import Pictures
     from kinemark.sampling.conditions import Latents
 
 
@@ -81,9 +81,9 @@ class WanAutoencoder:
         """What encodes one clip, slot by slot: of one frame at first, then of four."""
         return _Encoding(self)
 
-    def decoder(self) -> Decoder:
+    def decoder(self) -> Decoding:
         """What decodes one clip, slot by slot."""
-        return _Decoding(self)
+        return Decoding(self)
 
     def normalised(self, latent_BCFHW: Tensor) -> Tensor:
         """Latents as the transformer knows them: of mean 0 and variance 1 in each channel."""
@@ -133,7 +133,7 @@ class _Encoding:
 
 
 @dataclass(slots=True)
-class _Decoding:
+class Decoding:
     """A decoder in the middle of a clip."""
 
     autoencoder: WanAutoencoder
@@ -145,12 +145,17 @@ class _Decoding:
     @torch.no_grad()
     def __call__(self, latent_BCHW: Tensor, last_BCHW: Tensor | None) -> Tensor:
         """The frames of the next slot; what is pasted into the last one changes nothing, for only latents are read."""
+        video_BCTHW = self.raw(latent_BCHW, first=last_BCHW is None).float().cpu()
+        video_BTCHW: Tensor = rearrange((video_BCTHW.clamp(-1, 1) + 1) / 2, "B C T H W -> B T C H W")
+        return video_BTCHW
+
+    def raw(self, latent_BCHW: Tensor, *, first: bool) -> Tensor:
+        """What the network makes of the next slot, where it makes it: `video_BCTHW` in about [-1, 1]."""
         network = self.autoencoder.network
         latent_BCFHW = self.autoencoder.restored(self.autoencoder.matching(latent_BCHW[:, :, None]))
-        x = network.decoder(
-            network.post_quant_conv(latent_BCFHW), feat_cache=self.memory, feat_idx=[0], first_chunk=last_BCHW is None
+        video_BCTHW: Tensor = network.decoder(
+            network.post_quant_conv(latent_BCFHW), feat_cache=self.memory, feat_idx=[0], first_chunk=first
         )
         if network.config.patch_size is not None:
-            x = unpatchify(x, patch_size=network.config.patch_size)
-        video_BTCHW: Tensor = rearrange((x.float().cpu().clamp(-1, 1) + 1) / 2, "B C T H W -> B T C H W")
-        return video_BTCHW
+            video_BCTHW = unpatchify(video_BCTHW, patch_size=network.config.patch_size)
+        return video_BCTHW
