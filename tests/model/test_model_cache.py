@@ -9,6 +9,7 @@ import torch
 
 from kinemark.model.cache import (
     CachePolicy,
+    Fixed,
     Int8,
     KVCache,
     Placement,
@@ -145,6 +146,19 @@ def test_another_batch_or_size_needs_another_cache(model: Transformer) -> None:
 def test_a_policy_cannot_be_negative() -> None:
     with pytest.raises(ValueError, match="window -1 and sinks 0 must not be negative"):
         CachePolicy(window=-1)
+
+
+@torch.no_grad()
+def test_keys_that_never_move_need_no_raw_ones(model: Transformer) -> None:
+    ends, held = [], []
+    for layer in (Plain, Fixed):
+        cache = KVCache(CachePolicy(window=3, sinks=1, layer=layer))
+        ends.append(rollout(model, cache, 9))
+        held.append(cache.nbytes)
+    assert torch.equal(*ends)
+    assert 3 * held[1] == 2 * held[0]
+    with pytest.raises(AssertionError, match="cannot be turned"):
+        rollout(model, KVCache(CachePolicy(window=3, place=window_relative, layer=Fixed)), 9)
 
 
 @pytest.mark.parametrize("place", [absolute, window_relative, sinks_before_window, within(2.5)])

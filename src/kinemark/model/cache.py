@@ -119,6 +119,43 @@ class Plain:
 
 
 @dataclass(slots=True)
+class Fixed:
+    """Keys as they are read, and values: two thirds of the memory, for placements that never move what is cached."""
+
+    rotated: Tensor
+    values: Tensor
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], like: Tensor) -> Fixed:
+        """Room for `shape` keys and values."""
+        return cls(like.new_empty(shape), like.new_empty(shape))
+
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Everything that it holds."""
+        return self.rotated, self.values
+
+    def write(self, tokens: slice, raw: Tensor, rotated: Tensor, values: Tensor) -> None:  # noqa: ARG002  a `Layer`
+        """Keep new keys and values."""
+        self.rotated[:, :, tokens] = rotated
+        self.values[:, :, tokens] = values
+
+    def turn(self, tokens: int, table: Tensor) -> None:  # noqa: ARG002  a `Layer`
+        """Not possible."""
+        raise AssertionError("these keys cannot be turned; a placement that moves them needs Plain or Int8")
+
+    def read(
+        self,
+        tokens: int,
+        rotated: Tensor,
+        values: Tensor,  # noqa: ARG002  a `Layer`
+        table: Callable[[], Tensor],  # noqa: ARG002  a `Layer`
+    ) -> tuple[Tensor, Tensor]:
+        """One contiguous run, for the new ones are written behind the others."""
+        end = tokens + rotated.shape[2]
+        return self.rotated[:, :, :end], self.values[:, :, :end]
+
+
+@dataclass(slots=True)
 class Int8:
     """Keys and values in 8 bits, with a scale for each token and head; a third of the memory, rotated at every read.
 
@@ -171,7 +208,7 @@ class CachePolicy:
     """First slots written, which are never dropped."""
     place: Placement = absolute
     layer: type[Layer] = Plain
-    """In which form keys and values are kept: `Plain` or `Int8`."""
+    """In which form keys and values are kept: `Plain`, `Fixed` (with `absolute`) or `Int8`."""
 
     def __post_init__(self) -> None:
         if self.sinks < 0 or (self.window is not None and self.window < 0):

@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kinemark.model.cache import CachePolicy, absolute, sinks_before_window, window_relative
+from kinemark.model.cache import CachePolicy, Fixed, Plain, absolute, sinks_before_window, window_relative
 from kinemark.sampling.memory import Flush
 from kinemark.sampling.schedule import Listed, listed, shifted, wan
 from kinemark.sampling.solvers import renoise, unipc
@@ -62,7 +62,7 @@ def causal(
         block_slots=block,
         history_sigma=0.0,
         solver=renoise,
-        cache=CachePolicy(window=attends - sinks - block, sinks=sinks, place=place),
+        cache=CachePolicy(attends - sinks - block, sinks, place, Fixed if place is absolute else Plain),
     )
 
 
