@@ -9,7 +9,7 @@ from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.flow import Switched, WholeTimesteps
 from kinemark.sampling.guidance import Guided
-from kinemark.sampling.schedule import wan
+from kinemark.sampling.schedule import WanLevels
 from kinemark.sampling.solvers import unipc
 from kinemark.sampling.streaming import SamplerConfig, sample_jointly
 from wan_like import WAN_LIKE, randomised, reference
@@ -53,6 +53,6 @@ def test_a_loop_ends_like_that_of_diffusers(boundary):
     ).frames
     experts = [WholeTimesteps(Guided(model, empty_BLD[0], scale)) for model, scale in ((high, 4.0), (low, 3.0))]
     denoiser = experts[0] if boundary is None else Switched(*experts, boundary)
-    sampler = SamplerConfig(first_steps=8, schedule=wan(3.0), block_slots=None, solver=unipc)
+    sampler = SamplerConfig(first_steps=8, schedule=WanLevels(3.0), block_slots=None, solver=unipc)
     ours = sample_jointly(denoiser, conditions, sampler)
     assert (ours - theirs).norm() < 1e-4 * theirs.norm()

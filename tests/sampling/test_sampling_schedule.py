@@ -6,7 +6,7 @@ from diffusers import UniPCMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinemark.sampling.schedule import listed, noise_matrix, shifted, shifted_sigmas, wan
+from kinemark.sampling.schedule import Shifted, WanLevels, listed, noise_matrix, shifted_sigmas
 
 caps = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=6)
 
@@ -37,14 +37,14 @@ def test_impossible_schedules_are_errors(steps, shift):
 def test_levels_of_wan_are_those_of_diffusers(steps, shift):
     scheduler = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift)
     scheduler.set_timesteps(steps)
-    assert torch.equal(wan(shift)(steps), scheduler.sigmas)
+    assert torch.equal(WanLevels(shift)(steps), scheduler.sigmas)
 
 
 def test_published_lists_are_shifted_and_not_rounded():
     rolling = listed((1000, 800, 600, 400, 200), shift=5.0)
     expected = torch.tensor([1000, 952.381, 882.3529, 769.2308, 555.5556, 0.0])
     torch.testing.assert_close(rolling(5) * 1000, expected, atol=1e-3, rtol=0)
-    torch.testing.assert_close(listed((1000, 750, 500, 250), shift=5.0)(4), shifted(5.0)(4))
+    torch.testing.assert_close(listed((1000, 750, 500, 250), shift=5.0)(4), Shifted(5.0)(4))
 
 
 def test_a_distilled_model_has_a_list_for_each_number_of_steps():

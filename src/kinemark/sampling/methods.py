@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from kinemark.model.cache import CachePolicy, Fixed, Plain, absolute, sinks_before_window, window_relative
 from kinemark.sampling.memory import Flush
-from kinemark.sampling.schedule import Listed, listed, shifted, wan
+from kinemark.sampling.schedule import Listed, Shifted, WanLevels, listed
 from kinemark.sampling.solvers import renoise, unipc
 from kinemark.sampling.streaming import SamplerConfig
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def bidirectional(shift: float, steps: int = 50) -> SamplerConfig:
     """Wan as it was published: all slots at once, with UniPC (Wan2.1 and 2.2 `wan/configs/*.py`)."""
-    return SamplerConfig(first_steps=steps, steps=steps, schedule=wan(shift), block_slots=None, solver=unipc)
+    return SamplerConfig(first_steps=steps, steps=steps, schedule=WanLevels(shift), block_slots=None, solver=unipc)
 
 
 def few_steps(schedule: Schedule, steps: int) -> SamplerConfig:
@@ -58,7 +58,7 @@ def causal(
     return SamplerConfig(
         first_steps=steps,
         steps=steps,
-        schedule=schedule or shifted(5.0),
+        schedule=schedule or Shifted(5.0),
         block_slots=block,
         history_sigma=0.0,
         solver=renoise,
@@ -92,12 +92,12 @@ METHODS: Final[Mapping[str, SamplerConfig]] = {
     # CausVid, `configs/wan_causal_dmd.yaml`.
     "causvid": causal(3, attends=21, schedule=listed((1000, 757, 522)), steps=3),
     # StreamDiffusionV2, text to video.
-    "streamdiffusion-v2": causal(3, attends=21, schedule=shifted(1.0)),
+    "streamdiffusion-v2": causal(3, attends=21, schedule=Shifted(1.0)),
     # LongLive 1.0 (arXiv 2509.22622), and its variant that numbers what it remembers.
     "longlive": causal(3, attends=12, sinks=3),
     "longlive-infinity": causal(3, attends=12, sinks=3, place=window_relative),
     # LongLive 2.0: solver steps in place of new noise.
-    "longlive-2": replace(causal(8, attends=32, sinks=8, place=window_relative, schedule=wan(5.0)), solver=unipc),
+    "longlive-2": replace(causal(8, attends=32, sinks=8, place=window_relative, schedule=WanLevels(5.0)), solver=unipc),
     # Infinity-RoPE (arXiv 2511.20649), on weights of Self-Forcing.
     "infinity-rope": replace(causal(3, attends=6, sinks=1, place=window_relative), on_prompt=Flush(first=1, last=2)),
     # Rolling Forcing (arXiv 2509.25161): five blocks under way; the first block of all is read right before the three

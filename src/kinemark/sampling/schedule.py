@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,23 +17,31 @@ Schedule = Callable[[int], Tensor]
 """Number of steps -> the levels `[steps + 1]` from the first to 0."""
 
 
-def shifted(shift: float) -> Schedule:
+@dataclass(frozen=True, slots=True)
+class Shifted:
     """`shifted_sigmas` for any number of steps."""
-    return partial(shifted_sigmas, shift=shift)
+
+    shift: float = 1.0
+
+    def __call__(self, steps: int) -> Tensor:
+        """The levels of so many steps."""
+        return shifted_sigmas(steps, self.shift)
 
 
-def wan(shift: float) -> Schedule:
+@dataclass(frozen=True, slots=True)
+class WanLevels:
     """The levels that diffusers samples Wan at (`use_flow_sigmas`): from just below 1, over shifted 1 ... 1/1000, to 0.
 
     They begin below 1 because its solvers step in the logarithm of the signal-to-noise ratio.
     """
 
-    def levels(steps: int) -> Tensor:
-        u_S = torch.linspace(1, 1 / TIMESTEPS, steps + 1, dtype=torch.float64)[:-1]
-        sigma_S = (shift * u_S / (1 + (shift - 1) * u_S)).clamp(max=1 - 1e-6)
-        return torch.cat((sigma_S, torch.zeros(1, dtype=torch.float64))).float()
+    shift: float
 
-    return levels
+    def __call__(self, steps: int) -> Tensor:
+        """The levels of so many steps."""
+        u_S = torch.linspace(1, 1 / TIMESTEPS, steps + 1, dtype=torch.float64)[:-1]
+        sigma_S = (self.shift * u_S / (1 + (self.shift - 1) * u_S)).clamp(max=1 - 1e-6)
+        return torch.cat((sigma_S, torch.zeros(1, dtype=torch.float64))).float()
 
 
 @dataclass(frozen=True, slots=True)

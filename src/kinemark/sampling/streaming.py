@@ -21,7 +21,7 @@ from kinemark.sampling.conditions import Use
 from kinemark.sampling.flow import noised, per_slot, read_by
 from kinemark.sampling.memory import Memory, OnPrompt, reread
 from kinemark.sampling.order import Run, in_order, ranks
-from kinemark.sampling.schedule import Schedule, noise_matrix, shifted, shifted_sigmas
+from kinemark.sampling.schedule import Schedule, Shifted, noise_matrix, shifted_sigmas
 from kinemark.sampling.solvers import Step, Watcher, adams_bashforth, integrate
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class SamplerConfig:
 
     first_steps: int = 8
     steps: int = 4
-    schedule: Schedule = field(default_factory=lambda: shifted(1.0))
+    schedule: Schedule = Shifted()  # noqa: RUF009  a frozen value
     block_slots: int | None = 1
     history_sigma: float = 0.1
     horizon: float = 8.0
@@ -99,7 +99,7 @@ class SamplerConfig:
 
     def scene_pass(self) -> SamplerConfig:
         """The sampler of the coarse pass."""
-        return replace(self, schedule=shifted(self.coarse.shift))
+        return replace(self, schedule=Shifted(self.coarse.shift))
 
     def detail_pass(self) -> SamplerConfig:
         """The sampler of the pass after a coarse one: half the levels, as little is left to decide; its own memory."""
