@@ -1,91 +1,11 @@
-"""Rotary positions and norms by their definitions."""
+"""Norms by their definition, and what attention does not depend on."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import pytest
 import torch
 
-from kinemark.model.attention import CrossAttention, RMSNorm, SelfAttention, rotary_table, rotate
-from kinemark.model.configs import spark, tiny, wan_1_3b
-
-
-def by_definition(x: torch.Tensor, position: tuple[float, float, float], base: float) -> torch.Tensor:
-    """Rotate one head's channels as Wan's paper says, with complex numbers in float64."""
-    width = len(x)
-    pairs = (width // 2 - 2 * (width // 6), width // 6, width // 6)
-    angles = [
-        place * base ** (-torch.arange(count, dtype=torch.float64) / count)
-        for place, count in zip(position, pairs, strict=True)
-    ]
-    turn = torch.polar(torch.ones(width // 2, dtype=torch.float64), torch.cat(angles))
-    return torch.view_as_real(torch.view_as_complex(x.double().view(-1, 2)) * turn).flatten().float()
-
-
-def test_rotation_by_definition() -> None:
-    config = replace(wan_1_3b(), width=128, heads=1)
-    time, rows, columns = torch.tensor([[0.0, 7.5]]), 2, 3
-    table = rotary_table(config, time, (rows, columns))
-    assert table.shape == (1, 1, 2 * rows * columns, 64, 2)
-    x = torch.randn(1, 1, 2 * rows * columns, 128)
-    turned = rotate(x, table)
-    for token in range(x.shape[2]):
-        slot, row, column = token // 6, token // 3 % 2, token % 3
-        expected = by_definition(x[0, 0, token], (time[0, slot].item(), row, column), 10_000.0)
-        torch.testing.assert_close(turned[0, 0, token], expected)
-
-
-def test_axes_share_a_head_as_in_wan() -> None:
-    """Of 128 channels 44 turn with time, 42 with the row, 42 with the column."""
-    config = wan_1_3b()
-    still = rotary_table(config, torch.zeros(1, 1), (2, 2))[0, 0]
-    later = rotary_table(config, torch.ones(1, 1), (2, 2))[0, 0]
-    moved = (later != still).any(-1).any(0)
-    assert moved.nonzero().flatten().tolist() == list(range(22))
-    by_row = (still[2] != still[0]).any(-1).nonzero().flatten().tolist()
-    by_column = (still[1] != still[0]).any(-1).nonzero().flatten().tolist()
-    assert (by_row, by_column) == (list(range(22, 43)), list(range(43, 64)))
-
-
-def test_scores_depend_on_differences_only() -> None:
-    config = spark()
-    q, k = torch.randn(2, 1, 1, 1, config.head_dim)
-    grid = (1, 1)
-
-    def score(at_q: float, at_k: float) -> torch.Tensor:
-        return (
-            rotate(q, rotary_table(config, torch.tensor([[at_q]]), grid))
-            * rotate(k, rotary_table(config, torch.tensor([[at_k]]), grid))
-        ).sum()
-
-    torch.testing.assert_close(score(3.25, 1.0), score(102.25, 100.0), atol=1e-4, rtol=1e-4)
-
-
-def test_a_span_makes_positions_independent_of_resolution() -> None:
-    """The same place in the picture has the same position; the shorter side spans 16 units, tokens are at centres."""
-    config, time = spark(), torch.zeros(1, 1)
-    coarse = rotary_table(config, time, (4, 4)).view(4, 4, config.head_dim // 2, 2)
-    threefold = rotary_table(config, time, (12, 12)).view(12, 12, config.head_dim // 2, 2)
-    torch.testing.assert_close(coarse, threefold[1::3, 1::3])  # the middle of every three has the same centre
-    wide = rotary_table(config, time, (4, 8)).view(4, 8, config.head_dim // 2, 2)
-    torch.testing.assert_close(wide[:, :4], coarse)
-    native = rotary_table(config, time, (16, 16)).view(16, 16, config.head_dim // 2, 2)
-    step = torch.atan2(native[1, 0, 8, 1], native[1, 0, 8, 0]) - torch.atan2(native[0, 0, 8, 1], native[0, 0, 8, 0])
-    torch.testing.assert_close(step, torch.tensor(1.0))  # at 256x256 neighbours are one unit apart
-
-
-def test_the_compiled_rotation_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = rotary_table(tiny(), torch.arange(3.0)[None], (2, 2))
-    x = torch.randn(2, 2, 12, 12)
-    eager = rotate(x, table)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    torch.testing.assert_close(rotate(x, table), eager)
-
-
-def test_rotation_keeps_the_dtype() -> None:
-    table = rotary_table(tiny(), torch.zeros(1, 1), (2, 2))
-    assert rotate(torch.randn(1, 2, 4, 12, dtype=torch.bfloat16), table).dtype == torch.bfloat16
+from kinemark.model.attention import CrossAttention, RMSNorm, SelfAttention
+from kinemark.model.configs import tiny
 
 
 def test_rms_norm_agrees_with_torch() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kinemark.model.attention import block_causal_mask, rotary_table, rotate
 from kinemark.model.cache import CachePolicy, KVCache
 from kinemark.model.configs import (
     TransformerConfig,
@@ -20,6 +19,7 @@ from kinemark.model.configs import (
     wan_14b_image,
     wan_22_14b_image,
 )
+from kinemark.model.kernels import block_causal_mask, rotary_table, rotate
 from kinemark.model.transformer import Transformer
 from wan_like import inputs, randomised
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from kinemark.model.attention import attend, rotary_table, rotate
 from kinemark.model.cache import CachePolicy
+from kinemark.model.kernels import attend, rotary_table, rotate
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.conditions import Conditions, Use, stored
 from kinemark.sampling.flow import clean_from_velocity, noised, per_slot

@@ -19,7 +19,8 @@ from kinemark.provenance.signing.keys import require_keys
 from kinemark.rollout import conditions_of, roll
 from kinemark.settings import load_settings
 from kinemark.timeline import Capability, PromptSpan, Timeline
-from kinemark.wan.load import NEGATIVE, load_wan
+from kinemark.wan.load import NEGATIVE, free_memory, load_wan
+from kinemark.wan.releases import RELEASES
 from kinemark.wan.store import weights_digest
 from tiny_wan import CONFIG, tiny_folder, tiny_release
 from wan_like import reference
@@ -141,6 +142,14 @@ def test_what_a_model_cannot_do_is_said(folder):
         generate(PROMPT, model=few, seconds=0.5, size=(64, 96), steps=5)
 
 
+def test_too_little_memory_is_said_before_it_is_taken(folder, monkeypatch):
+    assert free_memory(CPU) > 1e8
+    monkeypatch.setattr("kinemark.wan.load.free_memory", lambda _device: 5e9)
+    large = replace(RELEASES["wan2.1-14b"], name="large")
+    with pytest.raises(FailureError, match=r"large needs \d\d\.\d GB for its weights, and cpu has 5\.0 GB free"):
+        load(folder, large)
+
+
 def test_a_folder_of_another_model(folder):
     with pytest.raises(RequestError, match="is not tiny-wan: it has width 48, 2 layers, 16 channels"):
         load(folder, tiny_release(replace(CONFIG, layers=3)))
@@ -152,7 +161,6 @@ def test_a_folder_of_another_model(folder):
 
 def test_a_model_is_found_by_its_name(folder, monkeypatch):
     """Pulled or imported, with the text encoder and autoencoder of another where it has none."""
-    from kinemark.wan.releases import RELEASES
     from kinemark.wan.store import Record, write_record
 
     settings = load_settings()

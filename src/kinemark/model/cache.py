@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kinemark.model.attention import rotate
+from kinemark.model.kernels import rotate
 
 Placement = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 """(true times of cached slots BF, of new slots BF, number of sinks) -> the times at which they are rotated."""

@@ -19,14 +19,14 @@ from einops import rearrange
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 
-from kinemark.model.attention import attend
+from kinemark.model.kernels import attend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch.distributed import ProcessGroup
 
-    from kinemark.model.attention import MaskOf
+    from kinemark.model.kernels import MaskOf
 
 
 def spread(count: int, parts: int) -> list[int]:

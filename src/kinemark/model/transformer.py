@@ -21,8 +21,9 @@ import torch.nn.functional as F  # noqa: N812 - the name that every torch reader
 from einops import rearrange
 from torch import Tensor, nn
 
-from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention, block_causal_mask, rotary_table
+from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention
 from kinemark.model.configs import TIMESTEPS
+from kinemark.model.kernels import block_causal_mask, rotary_table
 from kinemark.model.layers import FeedForward, FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
 from kinemark.model.precision import fast_dtype, no_autocast
 

@@ -8,8 +8,10 @@ Shape suffixes: B batch, F slots, T frames, C channels, H W size.
 
 from __future__ import annotations
 
+import os
 from functools import cache as remembered
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -18,6 +20,7 @@ from kinemark.engine import Model
 from kinemark.errors import FailureError
 from kinemark.model.adapt import to_ours
 from kinemark.model.checkpoints import build, read
+from kinemark.model.precision import fast_dtype
 from kinemark.sampling.coarse import Experts
 from kinemark.sampling.flow import Switched, WholeTimesteps
 from kinemark.sampling.guidance import guided
@@ -29,7 +32,6 @@ from kinemark.wan.text import WanText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -61,10 +63,11 @@ def load_wan(
         device: where it computes; a GPU if there is one.
 
     Raises:
-        FailureError: a part is missing, damaged, or of another model.
+        FailureError: a part is missing, damaged, or of another model, or there is too little memory for it.
         RequestError: as `model.checkpoints.fitted`.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _require_memory(release, base, device)
     states = [_state(release, path) for path in _paths(release, folder)]
     text = WanText(base, device, () if release.guidance[0] == 1 else (NEGATIVE,))
     autoencoder = WanAutoencoder.load(base / "vae", device)
@@ -89,6 +92,32 @@ def load_wan(
         joined=_joined,
         preview=None,
     )
+
+
+def _require_memory(release: Release, base: Path, device: torch.device) -> None:
+    """Make sure that what is loaded has room: the text encoder first, and then the transformers."""
+    needs = {
+        "weights": release.parameters * fast_dtype(device).itemsize,
+        "text encoder": sum(file.stat().st_size for file in (base / "text_encoder").glob("*.safetensors")),
+    }
+    free = free_memory(device)
+    for part, size in needs.items():
+        if size > free:
+            raise FailureError(
+                f"{release.name} needs {size / 1e9:.1f} GB for its {part}, and {device} has {free / 1e9:.1f} GB free; "
+                "choose a smaller model (kinemark models list), or see what one takes: --dry-run"
+            )
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be had on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text("utf-8").splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # no Linux: what is unused, which is less
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _paths(release: Release, folder: Path) -> list[Path]:

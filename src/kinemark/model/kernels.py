@@ -1,0 +1,115 @@
+"""What attention computes with: rotations of queries and keys, masks over slots, and the softmax.
+
+B batch, F slots, h w tokens in a column and a row of a slot, L tokens (of all slots, in raster order), K tokens
+attended to, N heads, E width of a head, P rotary pairs (E / 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
+from einops import rearrange
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from kinemark.model.configs import TransformerConfig
+
+MaskOf = Callable[[int, int], Tensor]
+"""(tokens of a slot that attend, tokens of a slot that are attended to) -> mask, as of `block_causal_mask`."""
+
+
+def rotary_table(
+    config: TransformerConfig, time_BF: Tensor, grid: tuple[int, int], device: torch.device | None = None
+) -> Tensor:
+    """Return the cosines and sines `[B, 1, F h w, P, 2]` of every token's position in time, rows and columns.
+
+    Each axis has its own spectrum, normalised by its own share of the head: E - 4 (E // 6), 2 (E // 6), 2 (E // 6)
+    channels (Wan2.1 `rope_params`, `rope_apply`). Angles are float64, the table float32.
+
+    Args:
+        config: the head's width, the base and the spatial unit.
+        time_BF: time of each slot, in slots; need not be whole or in order.
+        grid: tokens in a column and in a row of one slot.
+        device: of the table; by default that of the times, which may stay on the CPU.
+    """
+    rows, columns = grid
+    pairs_space = config.head_dim // 6
+    pairs_time = config.head_dim // 2 - 2 * pairs_space
+    device = device or time_BF.device
+    time = _axis(time_BF, pairs_time, config.rope_base).to(device)
+    down, across = (
+        _axis(_spatial_positions(config, size, min(grid), device), pairs_space, config.rope_base) for size in grid
+    )
+    batch, slots = time_BF.shape
+    whole = (batch, slots, rows, columns)
+    parts = (
+        time[:, :, None, None].expand(*whole, -1, -1),
+        down[:, None].expand(*whole, -1, -1),
+        across.expand(*whole, -1, -1),
+    )
+    return rearrange(torch.cat(parts, dim=-2), "b f h w p c -> b 1 (f h w) p c")
+
+
+def _spatial_positions(config: TransformerConfig, size: int, shorter: int, device: torch.device) -> Tensor:
+    index = torch.arange(size, device=device)
+    if config.rope_span is None:
+        return index
+    return (index + 0.5) * (config.rope_span / shorter)
+
+
+def _axis(position: Tensor, pairs: int, base: float) -> Tensor:
+    """RoFormer (arXiv 2104.09864), equation 15: pair i turns by position * base^(-i / pairs)."""
+    order = torch.arange(pairs, device=position.device, dtype=torch.float64)
+    angle = position.double()[..., None] * base ** (-order / pairs)
+    return torch.stack((angle.cos(), angle.sin()), dim=-1).float()
+
+
+def rotate(x_BNLE: Tensor, table_B1LP2: Tensor) -> Tensor:
+    """Turn consecutive channel pairs of queries or keys by a `rotary_table`, in float32."""
+    pairs = x_BNLE.float().reshape(*x_BNLE.shape[:-1], -1, 2)
+    if torch.compiler.is_compiling():  # the compiler fuses real arithmetic and does not generate complex code
+        real, imaginary = pairs.unbind(-1)
+        cos, sin = table_B1LP2.unbind(-1)
+        turned = torch.stack((real * cos - imaginary * sin, real * sin + imaginary * cos), dim=-1)
+    else:  # without it, one complex product is four times as fast
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(table_B1LP2))
+    return turned.flatten(-2).type_as(x_BNLE)
+
+
+def block_causal_mask(block_F: Tensor, cached_slots: int, asking: int, asked: int) -> Tensor:
+    """Return which tokens may be attended to: `[1, 1, L, K]` (or `[B, 1, L, K]`), K those of cached and of new slots.
+
+    Slot i attends to slot j where `block[j] <= block[i]`; cached slots came before and are always visible.
+
+    Args:
+        block_F: block of each new slot.
+        cached_slots: slots before them.
+        asking: tokens of a slot that attend.
+        asked: tokens of a slot that are attended to.
+    """
+    sees = F.pad(block_F[..., :, None] >= block_F[..., None, :], (cached_slots, 0), value=True)
+    sees = sees.repeat_interleave(asked, -1).repeat_interleave(asking, -2)
+    return sees.reshape(-1, 1, *sees.shape[-2:])
+
+
+def attend(q_BNLE: Tensor, k_BNKE: Tensor, v_BNKE: Tensor, mask_B1LK: Tensor | None = None) -> Tensor:
+    """Softmax attention from queries to keys; the mask says which may be seen (None: all).
+
+    torch's fused CPU kernel is the fastest way forward, but in bfloat16 its backward pass is five to nine times slower
+    than plain matrix products at the lengths of training (in float32 they are even), so where gradients flow on a CPU
+    the formula is written out.
+    """
+    if q_BNLE.device.type == "meta":  # where torch knows no kernel, and would take the formula, which holds all scores
+        flash = torch.ops.aten._scaled_dot_product_flash_attention  # noqa: SLF001  it has no public name
+        without_data: Tensor = flash(q_BNLE, k_BNKE, v_BNKE)[0]
+        return without_data
+    if not (torch.is_grad_enabled() and q_BNLE.device.type == "cpu"):
+        return F.scaled_dot_product_attention(q_BNLE, k_BNKE, v_BNKE, attn_mask=mask_B1LK)
+    score_BNLK = (q_BNLE * q_BNLE.shape[-1] ** -0.5) @ k_BNKE.mT
+    if mask_B1LK is not None:
+        score_BNLK = score_BNLK.masked_fill(~mask_B1LK, -torch.inf)
+    attended: Tensor = score_BNLK.softmax(dim=-1, dtype=torch.float32).to(v_BNKE.dtype) @ v_BNKE
+    return attended
