@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WORDS = ("a", "red", "boat", "drifts", "across", "the", "sea", "at", "sunset", "snow")
 #: What `tiny_folder` holds: 16 channels, a text encoder of width 8.
 CONFIG = replace(WAN_LIKE, width=48, heads=2, ffn=64, in_channels=16, out_channels=16, text_dim=8, text_len=512)
-TARGET = Target(fps=16, size=(64, 96), sizes=SizeRange(multiple=16, least=32, most=512), most_seconds=60)
+TARGET = Target(fps=16, size=(64, 96), sizes=SizeRange(multiple=16, least=32, most=512))
 
 
 def tiny_release(config: TransformerConfig = CONFIG, method: str = "wan-480p", **changes: object) -> Release:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
 
 from kinemark.model.configs import TransformerConfig, tiny
 from kinemark.model.naming import to_diffusers
@@ -71,3 +71,8 @@ def exact_sinusoid(module: torch.nn.Module, args: tuple[torch.Tensor], output: t
     exact = torch.cat((angle.cos(), angle.sin()), dim=-1).float()
     torch.testing.assert_close(output, exact, atol=3e-4, rtol=0)
     return exact
+
+
+def unipc_scheduler(shift: float) -> UniPCMultistepScheduler:
+    """Return diffusers' UniPC as its Wan pipelines use it."""
+    return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift)

@@ -34,13 +34,11 @@ class Target:
         fps: frames a second that the model learnt to move at.
         size: height and width in pixels where nobody asks for another.
         sizes: which it makes.
-        most_seconds: of a clip.
     """
 
     fps: int
     size: tuple[int, int]
     sizes: SizeRange
-    most_seconds: float
 
 
 SPARK_SIZES: Final = SizeRange(multiple=32, least=128, most=512)

@@ -24,7 +24,7 @@ from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.laid_out import with_layout
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.sizes import SPARK_SIZES, Target
-from kinemark.timeline import MAX_SECONDS, SPARK_FPS
+from kinemark.timeline import SPARK_FPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kinemark.model.text import Reading, TextEncoder
     from kinemark.sampling.conditions import Conditions, Latents
 
-TARGET: Final = Target(fps=SPARK_FPS, size=(256, 256), sizes=SPARK_SIZES, most_seconds=MAX_SECONDS)
+TARGET: Final = Target(fps=SPARK_FPS, size=(256, 256), sizes=SPARK_SIZES)
 
 
 def load_spark() -> Model:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
+from diffusers import AutoencoderKLWan, WanPipeline
 
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.flow import Switched, WholeTimesteps
@@ -12,7 +12,7 @@ from kinemark.sampling.guidance import Guided
 from kinemark.sampling.schedule import WanLevels
 from kinemark.sampling.solvers import unipc
 from kinemark.sampling.streaming import SamplerConfig, sample_jointly
-from wan_like import WAN_LIKE, randomised, reference
+from wan_like import WAN_LIKE, randomised, reference, unipc_scheduler
 
 CONFIG = replace(WAN_LIKE, width=48, heads=2, ffn=96, in_channels=16, out_channels=16, text_len=12)
 SHAPE = (16, 3, 8, 12)
@@ -33,7 +33,7 @@ def test_a_loop_ends_like_that_of_diffusers(boundary):
         tokenizer=None,
         text_encoder=None,
         vae=autoencoder(),
-        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        scheduler=unipc_scheduler(3.0),
         transformer=reference(high),
         transformer_2=None if boundary is None else reference(low),
         boundary_ratio=boundary,

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from diffusers import UniPCMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemark.sampling.schedule import Shifted, WanLevels, listed, noise_matrix, shifted_sigmas
+from wan_like import unipc_scheduler
 
 caps = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=6)
 
@@ -35,7 +35,7 @@ def test_impossible_schedules_are_errors(steps, shift):
 @pytest.mark.parametrize("shift", [1.0, 3.0, 12.0])
 @pytest.mark.parametrize("steps", [1, 4, 50])
 def test_levels_of_wan_are_those_of_diffusers(steps, shift):
-    scheduler = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift)
+    scheduler = unipc_scheduler(shift)
     scheduler.set_timesteps(steps)
     assert torch.equal(WanLevels(shift)(steps), scheduler.sigmas)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline
+from diffusers import AutoencoderKLWan, WanPipeline
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from kinemark import catalogue
@@ -23,7 +23,7 @@ from kinemark.wan.load import NEGATIVE, free_memory, load_wan
 from kinemark.wan.releases import RELEASES
 from kinemark.wan.store import weights_digest
 from tiny_wan import CONFIG, tiny_folder, tiny_release
-from wan_like import reference
+from wan_like import reference, unipc_scheduler
 
 PROMPT = "a red boat drifts across the sea"
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def test_frames_are_those_of_diffusers_pipeline(folder, experts):
         tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
         text_encoder=UMT5EncoderModel.from_pretrained(folder / "text_encoder"),
         vae=AutoencoderKLWan.from_pretrained(folder / "vae"),
-        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        scheduler=unipc_scheduler(3.0),
         transformer=transformers[0],
         transformer_2=transformers[1] if experts == 2 else None,
         boundary_ratio=model_boundary(changes),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanImageToVideoPipeline
+from diffusers import AutoencoderKLWan, WanImageToVideoPipeline
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
@@ -14,7 +14,7 @@ from kinemark.sampling.streaming import sample_jointly
 from kinemark.timeline import Capability, Known, PromptSpan, Timeline
 from kinemark.wan.load import NEGATIVE, load_wan
 from tiny_wan import CONFIG, tiny_folder, tiny_release
-from wan_like import reference
+from wan_like import reference, unipc_scheduler
 
 PROMPT = "a red boat drifts across the sea"
 CPU = torch.device("cpu")
@@ -71,7 +71,7 @@ def test_latents_are_those_of_diffusers_pipeline(case):
         tokenizer=None,
         text_encoder=None,
         vae=AutoencoderKLWan.from_pretrained(folder / "vae"),
-        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        scheduler=unipc_scheduler(3.0),
         image_encoder=None if plain else CLIPVisionModel.from_pretrained(folder / "image_encoder"),
         image_processor=None if plain else CLIPImageProcessor.from_pretrained(folder / "image_processor"),
         transformer=reference(model.experts(4.0).detail.network.denoiser.float()),

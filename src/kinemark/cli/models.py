@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kinemark.cli.output import Json, out, print_json
 from kinemark.errors import RequestError
+
+if TYPE_CHECKING:
+    from kinemark.wan.releases import Release
 
 app = typer.Typer(help="Which models there are; pull or import one of the open Wan family.", no_args_is_help=True)
 
@@ -18,7 +21,7 @@ GB = 1e9
 @app.command(name="list")
 def list_models(json: Json = False) -> None:
     """Name, size, memory that the weights take, licence, and whether it is on this machine."""
-    rows = [_spark(), *_releases(), *_imported()]
+    rows = [_spark(), *_wan()]
     if json:
         print_json({"models": rows})
         return
@@ -99,39 +102,31 @@ def _spark() -> dict[str, Any]:
     }
 
 
-def _releases() -> list[dict[str, Any]]:
+def _wan() -> list[dict[str, Any]]:
+    """The releases, and what was imported beside them."""
     from kinemark.settings import load_settings
     from kinemark.wan.releases import RELEASES
     from kinemark.wan.store import installed
 
     here = installed(load_settings().models_dir)
-    return [
-        {
-            "name": release.name,
-            "parameters": release.parameters,
-            "memory": 2 * release.parameters,
-            "licence": release.licence,
-            "about": release.about,
-            "here": release.name in here,
-        }
+    rows = [
+        _row(release.name, release, release.licence, release.about, here=release.name in here)
         for release in RELEASES.values()
     ]
+    for name, record in here.items():
+        if name not in RELEASES:
+            about = f"like {record.release}, imported from {record.source}"
+            rows.append(_row(name, RELEASES[record.release], record.licence, about, here=True))
+    return rows
 
 
-def _imported() -> list[dict[str, Any]]:
-    from kinemark.settings import load_settings
-    from kinemark.wan.releases import RELEASES
-    from kinemark.wan.store import installed
-
-    return [
-        {
-            "name": name,
-            "parameters": RELEASES[record.release].parameters,
-            "memory": 2 * RELEASES[record.release].parameters,
-            "licence": record.licence,
-            "about": f"like {record.release}, imported from {record.source}",
-            "here": True,
-        }
-        for name, record in installed(load_settings().models_dir).items()
-        if name not in RELEASES
-    ]
+def _row(name: str, release: Release, licence: str, about: str, *, here: bool) -> dict[str, Any]:
+    parameters = release.parameters
+    return {
+        "name": name,
+        "parameters": parameters,
+        "memory": 2 * parameters,
+        "licence": licence,
+        "about": about,
+        "here": here,
+    }

@@ -81,44 +81,6 @@ class Layer(Protocol):
 
 
 @dataclass(slots=True)
-class Plain:
-    """Keys and values as they are computed; rotated keys are remembered, and are what attention reads."""
-
-    raw: Tensor
-    rotated: Tensor
-    values: Tensor
-
-    @classmethod
-    def empty(cls, shape: tuple[int, ...], like: Tensor) -> Plain:
-        """Room for `shape` keys and values."""
-        return cls(*(like.new_empty(shape) for _ in range(3)))
-
-    def buffers(self) -> tuple[Tensor, ...]:
-        """Everything that it holds."""
-        return self.raw, self.rotated, self.values
-
-    def write(self, tokens: slice, raw: Tensor, rotated: Tensor, values: Tensor) -> None:
-        """Keep new keys and values."""
-        for buffer, new in zip(self.buffers(), (raw, rotated, values), strict=True):
-            buffer[:, :, tokens] = new
-
-    def turn(self, tokens: int, table: Tensor) -> None:
-        """Rotate the first tokens anew."""
-        self.rotated[:, :, :tokens] = rotate(self.raw[:, :, :tokens], table)
-
-    def read(
-        self,
-        tokens: int,
-        rotated: Tensor,
-        values: Tensor,  # noqa: ARG002
-        table: Callable[[], Tensor],  # noqa: ARG002  a `Layer`
-    ) -> tuple[Tensor, Tensor]:
-        """One contiguous run, for the new ones are written behind the others."""
-        end = tokens + rotated.shape[2]
-        return self.rotated[:, :, :end], self.values[:, :, :end]
-
-
-@dataclass(slots=True)
 class Fixed:
     """Keys as they are read, and values: two thirds of the memory, for placements that never move what is cached."""
 
@@ -156,11 +118,36 @@ class Fixed:
 
 
 @dataclass(slots=True)
+class Plain(Fixed):
+    """Raw keys beside those that attention reads, which are rotated anew when their placement changes."""
+
+    raw: Tensor
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], like: Tensor) -> Plain:
+        """Room for `shape` keys and values."""
+        return cls(*(like.new_empty(shape) for _ in range(3)))
+
+    def buffers(self) -> tuple[Tensor, ...]:
+        """Everything that it holds."""
+        return self.rotated, self.values, self.raw
+
+    def write(self, tokens: slice, raw: Tensor, rotated: Tensor, values: Tensor) -> None:
+        """Keep new keys and values."""
+        Fixed.write(self, tokens, raw, rotated, values)
+        self.raw[:, :, tokens] = raw
+
+    def turn(self, tokens: int, table: Tensor) -> None:
+        """Rotate the first tokens anew."""
+        self.rotated[:, :, :tokens] = rotate(self.raw[:, :, :tokens], table)
+
+
+@dataclass(slots=True)
 class Int8:
     """Keys and values in 8 bits, with a scale for each token and head; a third of the memory, rotated at every read.
 
-    New tokens are attended to as they are. (KIVI, arXiv 2402.02750, takes 2 bits and a scale for each channel of keys;
-    at 8 bits one for each token is as close, and needs no tokens to wait for a group to fill.)
+    New tokens are attended to as they are. (KIVI, arXiv 2402.02750, takes 2 bits and for keys a scale for each channel;
+    one for each token needs no tokens to wait for a group to fill.)
     """
 
     raw: Tensor

@@ -161,17 +161,6 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     Raises:
         FailureError: a tensor is missing, unexpected or of another shape; the first few are named.
     """
-    require_fit(module, state, name)
-    module.load_state_dict(dict(state), strict=True, assign=True)
-    module.eval().requires_grad_(requires_grad=False)
-
-
-def require_fit(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Make sure that tensors are all those of a module, and no others.
-
-    Raises:
-        FailureError: as `fill`.
-    """
     expected = {key: tensor.shape for key, tensor in module.state_dict().items()}
     wrong = [f"lacks {key}" for key in expected if key not in state]
     wrong += [f"has {key}, which does not belong there" for key in state if key not in expected]
@@ -185,6 +174,8 @@ def require_fit(module: nn.Module, state: Mapping[str, Tensor], name: str) -> No
         raise FailureError(
             f"{name} does not fit the model: it {', it '.join(wrong[:3])}{more}; use whole weights of it"
         )
+    module.load_state_dict(dict(state), strict=True, assign=True)
+    module.eval().requires_grad_(requires_grad=False)
 
 
 def digest(path: Path) -> str:

@@ -241,7 +241,8 @@ class Transformer(nn.Module):
         """
         batch, _, slots, height, width = x_BCFHW.shape
         grid = self._grid(height, width)
-        times_BF = self._times(time_BF, slots, cache).expand(batch, slots)
+        # One table serves a batch whose times are the same; only a cache keeps times for each item.
+        times_BF = self._times(time_BF, slots, cache).expand(-1 if cache is None else batch, slots)
         scene = self._scene(times_BF, grid, block_F, cache, x_BCFHW.device)
         read = self.read(text) if isinstance(text, Tensor) else text
         sigma_BF = _per_slot(sigma_BF, batch, slots, x_BCFHW.device)

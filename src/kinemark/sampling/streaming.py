@@ -179,10 +179,10 @@ def stream(
         yield tuple(range(len(conditions.cap_F))), sample_jointly(denoiser, conditions, config, watch)
         return
     blocks = plan(conditions.time_F, conditions.cap_F, config)
-    if config.joint_blocks > 1:
-        yield from _rolling(denoiser, conditions, config, blocks, watch)
-        return
     memory = Memory(denoiser, conditions, config, conditions.text_BFLD[:, blocks[0].slots[0]])
+    if config.joint_blocks > 1:
+        yield from _rolling(memory, conditions, config, blocks, watch)
+        return
     for block in blocks:
         if block.steps:
             memory.turn_to(block.slots)
@@ -194,13 +194,12 @@ def stream(
 
 
 def _rolling(
-    denoiser: Denoiser, conditions: Conditions, config: SamplerConfig, blocks: Sequence[Block], watch: Watcher | None
+    memory: Memory, conditions: Conditions, config: SamplerConfig, blocks: Sequence[Block], watch: Watcher | None
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
     """Generate with several blocks under way, a step for all of them at a time; whichever is clean leaves.
 
     What is given is remembered first; a clip of this kind goes on from it.
     """
-    memory = Memory(denoiser, conditions, config, conditions.text_BFLD[:, blocks[0].slots[0]])
     for block in blocks:
         if not block.steps:
             latent_BCFHW = conditions.known(block.slots)

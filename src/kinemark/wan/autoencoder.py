@@ -9,7 +9,7 @@ Shape suffixes: B batch, F slots, T frames, C channels, H W size (of latents in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -79,11 +79,11 @@ class WanAutoencoder:
 
     def encoder(self) -> Encoder:
         """What encodes one clip, slot by slot: of one frame at first, then of four."""
-        return _Encoding(self)
+        return _Encoding(self, _memory_of(self.network.encoder))
 
     def decoder(self) -> Decoding:
         """What decodes one clip, slot by slot."""
-        return Decoding(self)
+        return Decoding(self, _memory_of(self.network.decoder))
 
     def normalised(self, latent_BCFHW: Tensor) -> Tensor:
         """Latents as the transformer knows them: of mean 0 and variance 1 in each channel."""
@@ -110,15 +110,12 @@ def _memory_of(network: nn.Module) -> list[Any]:
     return [None] * sum(isinstance(module, WanCausalConv3d) for module in network.modules())
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Encoding:
     """An encoder in the middle of a clip."""
 
     autoencoder: WanAutoencoder
-    memory: list[Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.memory = _memory_of(self.autoencoder.network.encoder)
+    memory: list[Any]
 
     @torch.no_grad()
     def __call__(self, video_BTCHW: Tensor) -> Tensor:
@@ -132,15 +129,12 @@ class _Encoding:
         return self.autoencoder.normalised(mean_BCFHW)[:, :, 0].float().cpu()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Decoding:
     """A decoder in the middle of a clip."""
 
     autoencoder: WanAutoencoder
-    memory: list[Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.memory = _memory_of(self.autoencoder.network.decoder)
+    memory: list[Any]
 
     @torch.no_grad()
     def __call__(self, latent_BCHW: Tensor, last_BCHW: Tensor | None) -> Tensor:

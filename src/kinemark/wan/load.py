@@ -9,7 +9,6 @@ Shape suffixes: B batch, F slots, T frames, C channels, H W size.
 from __future__ import annotations
 
 import os
-from functools import cache as remembered
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +18,7 @@ import torch
 from kinemark.engine import Model
 from kinemark.errors import FailureError
 from kinemark.model.adapt import to_ours
-from kinemark.model.checkpoints import build, read
+from kinemark.model.checkpoints import read
 from kinemark.model.precision import fast_dtype
 from kinemark.sampling.coarse import Experts
 from kinemark.sampling.flow import Switched, WholeTimesteps
@@ -27,11 +26,11 @@ from kinemark.sampling.guidance import guided
 from kinemark.sampling.methods import METHODS
 from kinemark.wan.autoencoder import WanAutoencoder
 from kinemark.wan.pictures import ShownPictures
-from kinemark.wan.store import PARTS, SINGLE, require_release
+from kinemark.wan.store import PARTS, SINGLE, transformer_of
 from kinemark.wan.text import WanText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -68,7 +67,8 @@ def load_wan(
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _require_memory(release, base, device)
-    states = [_state(release, path) for path in _paths(release, folder)]
+    # Checked, and mapped from their files: they take no memory before they are used.
+    transformers = [transformer_of(to_ours(read(path)), release, str(path)) for path in _paths(release, folder)]
     text = WanText(base, device, () if release.guidance[0] == 1 else (NEGATIVE,))
     autoencoder = WanAutoencoder.load(base / "vae", device)
     if autoencoder.channels != release.config.out_channels:
@@ -87,7 +87,7 @@ def load_wan(
         text=text,
         autoencoder=autoencoder,
         device=device,
-        experts=partial(_experts, release, remembered(partial(_transformers, release, states, device)), text, device),
+        experts=partial(_experts, release, transformers, text, device),
         conditioned=_conditioned(release, autoencoder, base, device),
         joined=_joined,
         preview=None,
@@ -127,31 +127,19 @@ def _paths(release: Release, folder: Path) -> list[Path]:
     return [folder / part for part in PARTS[: len(release.guidance)]]
 
 
-def _state(release: Release, path: Path) -> Mapping[str, Tensor]:
-    """A transformer's tensors, checked; they are mapped from the file and take no memory yet."""
-    state = to_ours(read(path))
-    require_release(state, release, str(path))
-    return state
-
-
-def _transformers(
-    release: Release, states: Sequence[Mapping[str, Tensor]], device: torch.device
-) -> tuple[Transformer, ...]:
-    return tuple(build(release.config, state, release.name).in_fast_precision(device) for state in states)
-
-
 def _experts(
-    release: Release, load: Callable[[], tuple[Transformer, ...]], text: WanText, device: torch.device, guidance: float
+    release: Release, transformers: Sequence[Transformer], text: WanText, device: torch.device, guidance: float
 ) -> Experts:
     """Who answers, each with its guidance: that of a second expert stays as far from the first's as published.
 
-    The transformers are loaded now, after the text encoder was let go.
+    The transformers go to the device now, after the text encoder was let go.
     """
     first = release.guidance[0]
     scales = [guidance + own - first for own in release.guidance]
     empty_LD = torch.zeros(0) if guidance == 1 else text.encode([NEGATIVE])[0].to(device)
     denoisers: list[Denoiser] = [
-        guided(transformer, empty_LD, scale) for transformer, scale in zip(load(), scales, strict=True)
+        guided(transformer.in_fast_precision(device), empty_LD, scale)
+        for transformer, scale in zip(transformers, scales, strict=True)
     ]
     if first != 1:  # distilled models were trained at the very levels that they are sampled at
         denoisers = [WholeTimesteps(denoiser) for denoiser in denoisers]

@@ -15,12 +15,13 @@ from kinemark.timeline import Capability
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from torch import nn
+
     from kinemark.model.configs import TransformerConfig
 
 APACHE: Final = "Apache-2.0"
 #: Pixels along a patch: 8 of a latent pixel (16 of Wan 2.2's small model), of which a patch has two.
 _SMALL, _LARGE = SizeRange(multiple=16, least=128, most=1280), SizeRange(multiple=32, least=128, most=1280)
-_FIVE_SECONDS, _MINUTE = 5.1, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,13 @@ class Release:
     def parameters(self) -> int:
         """Of all its transformers."""
         with torch.device("meta"):
-            one = sum(parameter.numel() for parameter in Transformer(self.config).parameters())
-        return one * len(self.guidance)
+            shallow = Transformer(replace(self.config, layers=1))
+        block = _count(shallow.blocks[0])
+        return len(self.guidance) * (_count(shallow) + (self.config.layers - 1) * block)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _showing(config: TransformerConfig, *capabilities: Capability) -> TransformerConfig:
@@ -79,7 +85,7 @@ def _bidirectional(
     size: tuple[int, int] = (480, 832),
     sizes: SizeRange = _SMALL,
 ) -> Release:
-    target = Target(fps=fps, size=size, sizes=sizes, most_seconds=_FIVE_SECONDS)
+    target = Target(fps=fps, size=size, sizes=sizes)
     return Release(name, repository, APACHE, about, config, method, target, guidance, boundary)
 
 
@@ -95,7 +101,7 @@ def _causal(
         about="streams, as long as is asked",
         config=replace(config, block_slots=block, capabilities=capabilities),
         method=method,
-        target=Target(fps=16, size=(480, 832), sizes=_SMALL, most_seconds=_MINUTE),
+        target=Target(fps=16, size=(480, 832), sizes=_SMALL),
         guidance=(1.0,),
         file=file,
         base=base,

@@ -13,14 +13,12 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from kinemark.errors import FailureError, RequestError
 from kinemark.model.adapt import merged, to_ours
-from kinemark.model.checkpoints import digest, fitted, read, require_fit
-from kinemark.model.transformer import Transformer
+from kinemark.model.checkpoints import build, digest, fitted, read
 from kinemark.wan.releases import RELEASES
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from kinemark.model.transformer import Transformer
     from kinemark.wan.releases import Release
 
 RECORD: Final = "kinemark.json"
@@ -129,7 +128,7 @@ def pull(release: Release, models: Path, download: Callable[[Release, Path], Non
 def _require_whole(folder: Path, release: Release) -> None:
     """Make sure that nothing of a model is missing, before its record says that it is there."""
     for part in PARTS[: len(release.guidance)]:
-        require_release(to_ours(read(folder / part)), release, str(folder / part))
+        transformer_of(to_ours(read(folder / part)), release, str(folder / part))
     for part in ("text_encoder", "vae", *(["image_encoder"] if release.config.image_dim else [])):
         read(folder / part)
     if not any((folder / "tokenizer").glob("*.json")):
@@ -179,7 +178,7 @@ def _convert(path: Path, release: Release, folder: Path, lora: Path | None = Non
     tensors = to_ours(read(path))
     if lora is not None:
         tensors = merged(tensors, read(lora))
-    require_release(tensors, release, str(path))
+    transformer_of(tensors, release, str(path))
     partial = folder / f"{SINGLE}.partial"
     try:
         save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, partial)
@@ -189,8 +188,8 @@ def _convert(path: Path, release: Release, folder: Path, lora: Path | None = Non
         raise FailureError(f"cannot write {folder / SINGLE} ({error}); free the disk") from error
 
 
-def require_release(tensors: Mapping[str, Tensor], release: Release, what: str) -> None:
-    """Make sure that tensors are all those of a release, and no others.
+def transformer_of(tensors: Mapping[str, Tensor], release: Release, what: str) -> Transformer:
+    """A release's transformer of these tensors, all of which have to be its; it holds them as they are.
 
     Raises:
         RequestError: they are of another size.
@@ -200,6 +199,4 @@ def require_release(tensors: Mapping[str, Tensor], release: Release, what: str) 
     if config != release.config:
         sizes = f"width {config.width}, {config.layers} layers, {config.in_channels} channels"
         raise RequestError(f"{what} is not {release.name}: it has {sizes}; choose the release it was made from")
-    with torch.device("meta"):
-        transformer = Transformer(config)
-    require_fit(transformer, tensors, what)
+    return build(config, tensors, what)
