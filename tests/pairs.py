@@ -6,7 +6,7 @@ import socket
 import torch
 from torch import distributed, multiprocessing
 
-from kinemark.training.together import join
+from kinemark.together import join
 
 
 def _one(rank, port, work, folder):

@@ -24,7 +24,7 @@ from kinemark.training.probe import Probe, in_order, load_probe
 from kinemark.training.probe_training import render_examples
 from kinemark.training.recipes import tiny_recipe
 from kinemark.training.summary import RATIOS, ClipRecord, summarise
-from kinemark.training.together import Together
+from kinemark.together import Together
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes
 from pairs import run_pair

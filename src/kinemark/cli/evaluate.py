@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kinemark.training.summary import Report
-    from kinemark.training.together import Together
+    from kinemark.together import Together
 
 #: What `--verbs` takes for each of them.
 _ALL = "all"
@@ -49,7 +49,7 @@ def evaluate(
         raise RequestError("--verbs measures verbs, not prompts; leave out --prompts, --held-out and --record")
     if trials and not verbs:
         raise RequestError("--trials says how many of each verb; name the verbs: --verbs all")
-    from kinemark.training.together import join
+    from kinemark.together import join
 
     if verbs:
         _of_verbs(model, verbs, trials or 100, work, page, json=json, together=join())

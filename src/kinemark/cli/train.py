@@ -43,7 +43,7 @@ def train(
     import torch
 
     from kinemark.training.recipes import spark_cpu, spark_gpu
-    from kinemark.training.together import join
+    from kinemark.together import join
 
     recipe, together = spark_gpu() if torch.cuda.is_available() else spark_cpu(), join()
     if together.leads:

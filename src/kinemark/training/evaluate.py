@@ -34,7 +34,7 @@ from kinemark.training.metrics import drift, edge_sharpness, flicker, motion_ene
 from kinemark.training.probe import SIDE, Probe, in_order, load_probe
 from kinemark.training.sheet import SHEET_FRAMES
 from kinemark.training.summary import ClipRecord, Report, summarise
-from kinemark.training.together import ALONE
+from kinemark.together import ALONE
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes, sample_scene
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from kinemark.model.planner import LayoutPlanner
     from kinemark.model.text import TextEncoder
     from kinemark.model.transformer import Transformer
-    from kinemark.training.together import Together
+    from kinemark.together import Together
 
 #: Four seconds. `evaluate` compares whole clips: direction and a change of light need them.
 FRAMES: Final = 33

@@ -28,7 +28,7 @@ from kinemark.training.observe import SheetObserver, from_noise, from_small_trut
 from kinemark.training.planner import PlannerRecipe, train_planner
 from kinemark.training.state import read_average, require_minutes
 from kinemark.training.text import TextRecipe, text_accuracy, train_text_encoder
-from kinemark.training.together import ALONE
+from kinemark.together import ALONE
 from kinemark.training.upsampler import (
     UpsamplerRecipe,
     endless_latents,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from kinemark.training.loop import Observer
     from kinemark.training.recipes import Recipe, SparkRecipe
-    from kinemark.training.together import Together
+    from kinemark.together import Together
 
 #: What the parts of a run are called in its folder.
 TEXT_FILE: Final = "text.safetensors"

@@ -31,7 +31,7 @@ from kinemark.training.changes import changed
 from kinemark.training.exam import PLAIN, SIX, draw_questions
 from kinemark.training.metrics import edge_sharpness, motion_energy
 from kinemark.training.probe import SIDE, load_probe
-from kinemark.training.together import ALONE
+from kinemark.together import ALONE
 from kinemark.worlds.captions import caption
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from kinemark.model.load import Networks
     from kinemark.training.exam import Question
     from kinemark.training.probe import Probe
-    from kinemark.training.together import Together
+    from kinemark.together import Together
     from kinemark.worlds.captions import Caption
     from kinemark.worlds.spec import Scene
 

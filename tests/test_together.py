@@ -6,7 +6,7 @@ import torch
 from kinemark.training.loop import train
 from kinemark.training.recipes import tiny_recipe
 from kinemark.training.stream import build_pool, draw_batch, step_generator
-from kinemark.training.together import ALONE, join
+from kinemark.together import ALONE, join
 from pairs import run_pair
 
 
