@@ -117,7 +117,7 @@ def streaming(transformer: Transformer, size: Size, device: torch.device) -> dic
     shape = (config.in_channels, slots, height, width)
     conditions = Conditions.from_text(torch.randn(1, config.text_len, config.text_dim), [1], shape).to(device)
     network = AutoencoderKLWan(z_dim=config.in_channels).to(device, torch.bfloat16).eval()
-    decode = WanAutoencoder(network).decoder()
+    decode = WanAutoencoder(network).decoder((height, width))
     figures = {}
     for name, last in (("stream_fps", None), ("stream_decode_fps", decode)):
         begin, made = 0.0, 0

@@ -46,7 +46,7 @@ def test_a_file_is_made_piece_by_piece(model, tmp_path):
 def test_a_refusal_on_the_way_leaves_no_file_and_no_entry(model, tmp_path):
     """The decoder breaks in the middle of the clip, and the gates see it."""
 
-    decode, slots = model.autoencoder.decoder(), []
+    decode, slots = model.autoencoder.decoder((16, 16)), []
 
     def breaking(latent_BCHW, last_BCHW):
         slots.append(latent_BCHW)
@@ -54,7 +54,7 @@ def test_a_refusal_on_the_way_leaves_no_file_and_no_entry(model, tmp_path):
         return torch.zeros_like(video_BTCHW) if len(slots) > 3 else video_BTCHW
 
     class Breaking(Packed):
-        def decoder(self):
+        def decoder(self, latent):
             return breaking
 
     broken = replace(model, autoencoder=Breaking(model.autoencoder.upsampler))

@@ -26,6 +26,7 @@ ALLOWED = {
     "timeline": {"errors", "sizes"},
     "trace": set(),
     "shares": set(),
+    "together": set(),
     "worlds": {"errors"},
     "data": {"errors", "settings", "worlds"},
     "model": {"errors", "timeline", "worlds"},
@@ -45,6 +46,7 @@ ALLOWED = {
         "data",
         "safety",
         "shares",
+        "together",
     },
     "uploads": {"settings", "timeline", "safety", "provenance"},
     "admission": {"errors", "settings", "timeline", "safety", "provenance", "uploads"},
@@ -53,7 +55,7 @@ ALLOWED = {
     "engine": set(),
     "spark": {"engine", "errors", "sizes", "timeline", "joins", "model", "sampling"},
     "wan": {"engine", "errors", "sizes", "timeline", "model", "sampling"},
-    "catalogue": {"engine", "errors", "sampling", "settings", "spark", "wan"},
+    "catalogue": {"engine", "errors", "model", "sampling", "settings", "spark", "wan"},
     "rollout": {"timeline", "model", "sampling"},
     "clips": {"settings", "provenance"},
     "conform": {"errors", "sizes", "timeline", "data"},
@@ -76,6 +78,7 @@ ALLOWED = {
         "clips",
         "catalogue",
         "engine",
+        "together",
     },
 }
 #: Nothing imports these but themselves.

@@ -30,7 +30,7 @@ def test_slots_are_encoded_each_by_itself(model):
 
 def test_a_clip_is_decoded_beside_the_frame_before(model):
     latent = encode(torch.rand(1, 5, 3, 64, 64))
-    decode = model.autoencoder.decoder()
+    decode = model.autoencoder.decoder((16, 16))
     first = decode(latent[:, :, 0], None)
     assert first.shape == (1, 1, 3, 64, 64)
     after = decode(latent[:, :, 1], first[:, -1])

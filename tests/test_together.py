@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from kinemark.together import ALONE, join
 from kinemark.training.loop import train
 from kinemark.training.recipes import tiny_recipe
 from kinemark.training.stream import build_pool, draw_batch, step_generator
-from kinemark.together import ALONE, join
 from pairs import run_pair
 
 

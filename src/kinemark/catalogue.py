@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kinemark import spark
 from kinemark.errors import RequestError
+from kinemark.model.quantised import KINDS
 from kinemark.sampling.methods import METHODS
 from kinemark.sampling.streaming import with_steps
 from kinemark.settings import load_settings
@@ -74,7 +75,8 @@ def _estimate(release: Release, timeline: Timeline, steps: int | None, *, here: 
         from kinemark.wan.estimate import estimate
     except ModuleNotFoundError as error:
         raise RequestError(without_packages("an estimate", error)) from error
-    return estimate(release, timeline, with_steps(METHODS[release.method], steps), here=here)
+    sampler, kind = with_steps(METHODS[release.method], steps), load_settings().weights
+    return estimate(release, timeline, sampler, here=here, kind=KINDS[kind] if kind else None)
 
 
 def _load(release: Release, folder: Path) -> Model:
@@ -91,7 +93,10 @@ def _load(release: Release, folder: Path) -> Model:
                 f"{folder.name} uses the text encoder and the autoencoder of {base.name}, which is not on this "
                 f"machine; bring it here: kinemark models pull {base.name}"
             )
-    return load_wan(release, folder, base, record_of(folder).digest, name=folder.name)
+    kind = load_settings().weights
+    return load_wan(
+        release, folder, base, record_of(folder).digest, name=folder.name, kind=KINDS[kind] if kind else None
+    )
 
 
 def without_packages(what: str, error: ModuleNotFoundError) -> str:

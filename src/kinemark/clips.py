@@ -131,6 +131,11 @@ class Take(About):
             yield block_THWC
         self.finish(self.gate.decision())
 
+    def follow(self) -> None:
+        """Make it for another process, which makes the same and keeps it: they share forwards (`together`)."""
+        for _ in self.pieces:
+            pass
+
     def clip(self) -> Clip:
         """Make it whole.
 

@@ -69,8 +69,8 @@ class Autoencoder(Protocol):
     def known(self, pictures: Pictures, slots: int) -> Latents:
         """The latents of slots that are given whole; slots from `slots` on are stills."""
 
-    def decoder(self) -> Decoder:
-        """What decodes a clip from its first slot on."""
+    def decoder(self, latent: tuple[int, int]) -> Decoder:
+        """What decodes a clip from its first slot on; told the rows and columns of its latents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Model:
         text: its text encoder.
         autoencoder: between its latents and pixels.
         device: where latents are made.
-        experts: who answers the sampler, for how closely a prompt is to be followed.
+        experts: who answers the sampler, for how closely a prompt is to be followed and for what is asked.
         conditioned: adds what is shown beside text and latents; told what is given, the seed, and how many slots the
             clip has.
         joined: puts frames that were made apart together; told which slots are kept.
@@ -106,7 +106,7 @@ class Model:
     text: TextEncoder
     autoencoder: Autoencoder
     device: torch.device
-    experts: Callable[[float], Experts]
+    experts: Callable[[float, Conditions], Experts]
     conditioned: Callable[[Conditions, Pictures, int, int], Conditions]
     joined: Callable[[Iterable[Tensor], Sequence[bool]], Iterator[Tensor]]
     preview: Callable[[Tensor], Tensor] | None

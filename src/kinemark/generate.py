@@ -28,6 +28,7 @@ from kinemark.sampling.sides import count_all_steps, sides
 from kinemark.sampling.streaming import with_steps
 from kinemark.settings import load_settings
 from kinemark.timeline import MAX_SECONDS, Timeline
+from kinemark.together import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,13 +130,15 @@ def begin(
     fps = entry.target.fps if fps is None else fps
     timeline = request if isinstance(request, Timeline) else _timeline(request, seconds, fps, size)
     _check_timeline(timeline)
-    seed = _seed(seed)
+    together = join()
+    seed = together.agreed(_seed(seed))
     settings = load_settings()
     words = require_words(timeline, settings)
     if expand:
         # What a language model made of an allowed prompt is a prompt like any other.
         spans = tuple(
-            replace(span, text=expand(text)) for span, text in zip(timeline.prompts, words.texts, strict=True)
+            replace(span, text=together.agreed(expand(text)))
+            for span, text in zip(timeline.prompts, words.texts, strict=True)
         )
         timeline = replace(words.timeline, prompts=spans)
         _check_timeline(timeline)
@@ -150,7 +153,7 @@ def begin(
     sampler, guidance = with_steps(loaded.sampler, steps), _guidance(loaded.guidance, guidance)
     conditions = conditions_of(timeline, loaded, seed)
     # After the text was read: what reads it is large in some models, and is let go before the transformer is loaded.
-    experts = loaded.experts(guidance)
+    experts = loaded.experts(guidance, conditions)
     parts = sides(conditions, sampler, timeline.num_slots)
     watch = _watcher(report, loaded, count_all_steps(experts, conditions, sampler, parts))
     return Take(

@@ -55,7 +55,8 @@ def _decoded(timeline: Timeline, model: Model, slots: Iterable[Tensor]) -> Itera
     """The frames `[T, C, H, W]` of each slot that belong to the clip, in [0, 1]; what is given exactly is pasted in."""
     grid = model.target.sizes.grid(timeline.size)
     rows, columns = timeline.crop(grid)
-    decode, last_BCHW = model.autoencoder.decoder(), None
+    latent = (grid[0] // model.autoencoder.scale, grid[1] // model.autoencoder.scale)
+    decode, last_BCHW = model.autoencoder.decoder(latent), None
     for slot, latent_BCHW in enumerate(slots):
         video_TCHW = decode(latent_BCHW, last_BCHW)[0]
         for position, picture_CHW in timeline.given(slot, grid, sigma_cap=0.0).items():

@@ -4,6 +4,7 @@
 |---|---|---|
 | KINEMARK_HOME | keys, ledger and other state of this installation | ~/.local/share/kinemark |
 | KINEMARK_RETENTION_DAYS | days for which prompts, and words written to the desk, are kept | 30 |
+| KINEMARK_WEIGHTS | int8 or float8: large models run with weights of 8 bits, in half the memory | as they are |
 | KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
 
@@ -26,6 +27,7 @@ class Settings:
     home: Path
     profiles: str = ""
     retention_days: int = RETENTION_DAYS
+    weights: str = ""
 
     @property
     def keys_dir(self) -> Path:
@@ -108,8 +110,15 @@ def load_settings() -> Settings:
     return Settings(
         home=Path(os.environ.get("KINEMARK_HOME") or default).expanduser(),
         profiles=os.environ.get("KINEMARK_PROFILES", ""),
+        weights=_weights(os.environ.get("KINEMARK_WEIGHTS", "")),
         retention_days=_days(os.environ.get("KINEMARK_RETENTION_DAYS") or str(RETENTION_DAYS)),
     )
+
+
+def _weights(text: str) -> str:
+    if text not in ("", "int8", "float8"):
+        raise RequestError(f"KINEMARK_WEIGHTS is {text!r}; give int8 or float8, or leave it out")
+    return text
 
 
 def _days(text: str) -> int:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kinemark.model.autoencoder import Upsampler
     from kinemark.model.load import Networks
     from kinemark.model.text import Reading, TextEncoder
+    from kinemark.sampling.coarse import Experts
     from kinemark.sampling.conditions import Conditions, Latents
 
 TARGET: Final = Target(fps=SPARK_FPS, size=(256, 256), sizes=SPARK_SIZES)
@@ -68,11 +69,15 @@ def spark_model(networks: Networks) -> Model:
         text=Words(networks.text),
         autoencoder=Packed(networks.autoencoder),
         device=torch.device("cpu"),
-        experts=partial(experts_of, networks.transformer, networks.scene, networks.text.encode([""])[0]),
+        experts=partial(_experts, networks, networks.text.encode([""])[0]),
         conditioned=partial(_laid_out, networks),
         joined=joined,
         preview=lambda latent_CFHW: unpack(latent_CFHW[None])[0],
     )
+
+
+def _experts(networks: Networks, empty_LD: Tensor, guidance: float, _conditions: Conditions) -> Experts:
+    return experts_of(networks.transformer, networks.scene, empty_LD, guidance)
 
 
 def _laid_out(networks: Networks, conditions: Conditions, _given: Pictures, seed: int, slots: int) -> Conditions:
@@ -112,7 +117,7 @@ class Packed:
         """The latents of given slots."""
         return lambda asked: torch.stack([_encode_slot(whole(pictures(slot))) for slot in asked], dim=1)[None]
 
-    def decoder(self) -> Decoder:
+    def decoder(self, latent: tuple[int, int]) -> Decoder:  # noqa: ARG002  every size is decoded alike
         """What decodes a clip; it remembers nothing, for it is told the last frame."""
         return lambda latent_BCHW, last_BCHW: self.upsampler.decode_slot(latent_BCHW, last_BCHW)[0]
 

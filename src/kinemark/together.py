@@ -1,13 +1,14 @@
-"""Processes that train one model together, each on its own part of every batch: data parallelism by gradient averages.
+"""Processes that work together: they train one model by averaging gradients, or make one clip by sharing forwards.
 
-`torchrun --nproc-per-node N --no-python kinemark train ...` starts them. On a CPU two processes of one thread are
-faster than one of two threads: most of spark's tensors are too small to be worth sharing out.
+`torchrun --nproc-per-node N --no-python kinemark train ...` (or `generate ...`, or `evaluate ...`) starts them. On a
+CPU two processes of one thread train faster than one of two threads: most of spark's tensors are too small to be worth
+sharing out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import torch
 from torch import distributed
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """This process among those that train together.
+    """This process among those that work together.
 
     Attributes:
         rank: its number, from 0; number 0 writes, prints and keeps the time.
-        count: how many there are; 1 where it trains alone, and then nothing is exchanged.
+        count: how many there are; 1 where it works alone, and then nothing is exchanged.
     """
 
     rank: int = 0
@@ -50,14 +53,13 @@ class Together:
         if self.count > 1:
             distributed.barrier()
 
-    def agreed(self, value: float) -> float:
-        """What process 0 gives: clocks differ, and all must end at the same step."""
+    def agreed(self, value: T) -> T:
+        """What process 0 gives, for all: clocks and random seeds differ."""
         if self.count == 1:
             return value
-        device = torch.device("cuda") if distributed.get_backend() == "nccl" else torch.device("cpu")
-        shared = torch.tensor([value], dtype=torch.float64, device=device)
-        distributed.broadcast(shared, 0)
-        return float(shared)
+        shared = [value]
+        distributed.broadcast_object_list(shared, 0)
+        return shared[0]
 
 
 #: The usual case.
@@ -65,7 +67,7 @@ ALONE: Final = Together()
 
 
 def join() -> Together:
-    """Join the processes that torchrun started with this one; without torchrun, train alone."""
+    """Join the processes that torchrun started with this one; without torchrun, work alone."""
     if not distributed.is_torchelastic_launched():
         return ALONE
     if not distributed.is_initialized():

@@ -11,10 +11,10 @@ import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from kinemark.model.parallel import Sharing
+from kinemark.model.parallel import Sharing, sharing_of
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.conditions import Conditions
-from kinemark.sampling.guidance import Guided
+from kinemark.sampling.guidance import TOGETHER, Divided, Guided, Halves
 from kinemark.sampling.methods import METHODS
 from kinemark.sampling.streaming import sample_streaming
 from wan_like import WAN_LIKE, inputs, randomised
@@ -26,13 +26,20 @@ def answers(model: Transformer) -> dict[str, torch.Tensor]:
     """Every kind of forward: full and block-causal attention, a cache of every placement, guidance."""
     x, sigma, text = inputs(CONFIG, 5, (6, 10))  # 15 tokens a slot: not even for 2, 4 or 8
     conditions = Conditions.from_text(text[:1], [3], (4, 9, 6, 10))
-    guided = Guided(model, torch.zeros(6, 8), 3.0)
     return {
         "full": model(x, sigma, text),
         "block-causal": model(x, sigma, text, block_F=torch.tensor([0, 0, 1, 2, 2])),
         "longlive": sample_streaming(model, conditions, METHODS["longlive"]),
-        "rolling": sample_streaming(guided, conditions, METHODS["rolling-forcing"]),
+        "rolling": rolling(model, TOGETHER),
     }
+
+
+def rolling(model: Transformer, halves: Halves) -> torch.Tensor:
+    """A rollout with a cache under guidance."""
+    _, _, text = inputs(CONFIG, 5, (6, 10))
+    conditions = Conditions.from_text(text[:1], [3], (4, 9, 6, 10))
+    guided = Guided(model, torch.zeros(6, 8), 3.0, halves=halves)
+    return sample_streaming(guided, conditions, METHODS["rolling-forcing"])
 
 
 @torch.no_grad()
@@ -43,14 +50,21 @@ def main() -> None:
     alone = answers(model)
     for across in map(int, sys.argv[1].split(",")):
         model.sharing = Sharing.of_all(across)
-        for name, shared in answers(model).items():
-            error = (shared - alone[name]).norm() / alone[name].norm()
-            everywhere = [torch.empty_like(shared) for _ in range(dist.get_world_size())]
-            dist.all_gather(everywhere, shared.contiguous())
-            same = all(torch.equal(one, shared) for one in everywhere)
-            if dist.get_rank() == 0:
-                print(f"{across} {name} {float(error):.1e} {same}")
+        tell(across, alone, answers(model))
+    model.sharing = sharing_of(CONFIG.heads, "cpu", guided=True)
+    tell(0, alone, {"rolling": rolling(model, Divided(model.sharing.twins))})
     dist.destroy_process_group()
+
+
+def tell(across: int, alone: dict[str, torch.Tensor], shared_answers: dict[str, torch.Tensor]) -> None:
+    """How far off the answers are, and whether all processes have the same."""
+    for name, shared in shared_answers.items():
+        error = (shared - alone[name]).norm() / alone[name].norm()
+        everywhere = [torch.empty_like(shared) for _ in range(dist.get_world_size())]
+        dist.all_gather(everywhere, shared.contiguous())
+        same = all(torch.equal(one, shared) for one in everywhere)
+        if dist.get_rank() == 0:
+            print(f"{across} {name} {float(error):.1e} {same}")
 
 
 if __name__ == "__main__":

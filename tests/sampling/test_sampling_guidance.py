@@ -7,7 +7,7 @@ from kinemark.model.cache import KVCache
 from kinemark.model.configs import tiny
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import clean_from_velocity, denoiser_of, per_slot
-from kinemark.sampling.guidance import Guided
+from kinemark.sampling.guidance import TOGETHER, Guided, InTurn
 
 
 @pytest.fixture
@@ -35,6 +35,20 @@ def test_guided_is_the_extrapolation_of_two_passes(denoiser, arguments):
     guided = Guided(denoiser, EMPTY_LD, 3.0)(x_BCFHW, sigma_BF, text_BLD)
     assert torch.allclose(guided, unconditional + 3 * (conditional - unconditional), atol=1e-4)
     assert not torch.allclose(conditional, unconditional, atol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("read", [False, True])
+def test_asking_in_turn_is_asking_together(denoiser, arguments, read):
+    x_BCFHW, sigma_BF, text_BLD = arguments
+    around = {"time_BF": torch.tensor([0.0, 1.5, 4.0])}
+    answers = []
+    for halves in (TOGETHER, InTurn()):
+        guided = Guided(denoiser, EMPTY_LD, 3.0, halves=halves)
+        answers.append(guided(x_BCFHW, sigma_BF, guided.read(text_BLD) if read else text_BLD, **around))
+    assert torch.allclose(*answers, atol=1e-4)
+    with pytest.raises(ValueError, match="ask about both together"):
+        guided(x_BCFHW, sigma_BF, text_BLD, cache=KVCache(), **around)
 
 
 @torch.no_grad()

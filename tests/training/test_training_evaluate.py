@@ -12,6 +12,7 @@ from kinemark.model.text import TextConfig, TextEncoder
 from kinemark.model.tokenizer import load_vocabulary
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.streaming import SamplerConfig
+from kinemark.together import Together
 from kinemark.training.evaluate import (
     Evaluation,
     TextToLatent,
@@ -24,7 +25,6 @@ from kinemark.training.probe import Probe, in_order, load_probe
 from kinemark.training.probe_training import render_examples
 from kinemark.training.recipes import tiny_recipe
 from kinemark.training.summary import RATIOS, ClipRecord, summarise
-from kinemark.together import Together
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes
 from pairs import run_pair

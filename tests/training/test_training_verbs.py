@@ -7,10 +7,10 @@ import torch
 
 from kinemark.errors import RequestError
 from kinemark.timeline import Capability
+from kinemark.together import Together
 from kinemark.training import verbs
 from kinemark.training.exam import PLAIN, draw_questions
 from kinemark.training.probe import load_probe
-from kinemark.together import Together
 from kinemark.training.verbs import TRIALS, Bench, _seam, measure, truth
 from tiny_models import tiny_networks
 

@@ -5,7 +5,7 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from kinemark.errors import FailureError
-from kinemark.wan.autoencoder import WanAutoencoder
+from kinemark.wan.autoencoder import InTiles, WanAutoencoder
 
 KINDS = {
     "2.1": {"base_dim": 8, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1},
@@ -47,7 +47,7 @@ def test_slots_are_encoded_like_the_whole(autoencoder):
 def test_slots_are_decoded_like_the_whole(autoencoder):
     latent = torch.randn(1, autoencoder.channels, 4, 4, 6, generator=torch.Generator().manual_seed(2))
     whole = autoencoder.network.decode(autoencoder.restored(latent)).sample.movedim(1, 2) / 2 + 0.5
-    decode, last, pieces = autoencoder.decoder(), None, []
+    decode, last, pieces = autoencoder.decoder((4, 6)), None, []
     for slot in latent.unbind(2):
         pieces.append(decode(slot, last))
         last = pieces[-1][:, -1]
@@ -55,13 +55,36 @@ def test_slots_are_decoded_like_the_whole(autoencoder):
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(4, 4), (7, 9), (3, 8)])
+def test_tiles_are_those_of_diffusers(autoencoder, size):
+    """Smaller ones than are used: 4 latent pixels, one every 3."""
+    network, scale = autoencoder.network, autoencoder.scale
+    latent = torch.randn(1, autoencoder.channels, 3, *size, generator=torch.Generator().manual_seed(2))
+    network.enable_tiling(4 * scale, 4 * scale, 3 * scale, 3 * scale)
+    theirs = network.tiled_decode(autoencoder.restored(latent)).sample.movedim(1, 2) / 2 + 0.5
+    network.use_tiling = False
+    decode, last, pieces = autoencoder.in_tiles(size, tile=4, stride=3), None, []
+    for slot in latent.unbind(2):
+        pieces.append(decode(slot, last))
+        last = pieces[-1][:, -1]
+    torch.testing.assert_close(torch.cat(pieces, dim=1), theirs.clamp(0, 1), atol=1e-5, rtol=1e-4)
+
+
+def test_tiles_are_taken_where_frames_have_no_room(autoencoder, monkeypatch):
+    assert not isinstance(autoencoder.decoder((4, 6)), InTiles)
+    needs = autoencoder.slot_bytes((4, 6))
+    assert autoencoder.slot_bytes((8, 12)) > 3 * needs
+    monkeypatch.setattr("kinemark.wan.autoencoder.free_memory", lambda _device: needs - 1)
+    assert isinstance(autoencoder.decoder((4, 6)), InTiles)
+
+
 def test_two_clips_can_be_under_way(autoencoder):
     latents = torch.randn(2, 1, autoencoder.channels, 3, 4, 4)
     alone = []
     for latent in latents:
-        decode = autoencoder.decoder()
+        decode = autoencoder.decoder((4, 6))
         alone.append([decode(slot, None if n == 0 else slot) for n, slot in enumerate(latent.unbind(2))])
-    first, second = autoencoder.decoder(), autoencoder.decoder()
+    first, second = autoencoder.decoder((4, 6)), autoencoder.decoder((4, 4))
     for n in range(3):
         last = None if n == 0 else latents[0, :, :, n]
         assert torch.equal(first(latents[0, :, :, n], last), alone[0][n])

@@ -9,7 +9,8 @@ from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.methods import METHODS
 from kinemark.sampling.streaming import sample_streaming, with_steps
 from kinemark.timeline import Timeline
-from kinemark.wan.estimate import Living, estimate, living
+from kinemark.wan.estimate import estimate
+from kinemark.wan.memory import Living, living
 from kinemark.wan.releases import RELEASES
 from tiny_wan import CONFIG, tiny_release
 from wan_like import randomised
@@ -41,7 +42,7 @@ def test_memory_of_a_step_is_within_a_tenth(method, slots):
     sampler = with_steps(METHODS[method], 4)
     timeline = Timeline.from_text("a boat", num_frames=4 * slots - 3, fps=16, size=(128, 192))
     foretold = estimate(release, timeline, sampler, here=True)
-    model = randomised(config)
+    model = randomised(config).in_fast_precision()
     conditions = Conditions.from_text(torch.randn(1, 16, 8), [1], (16, slots, 16, 24))
     measured, _ = living(lambda: sample_streaming(model, conditions, sampler), model.parameters())
     kept = 2 * conditions.noise(range(slots), 0).nbytes  # the clip's latents themselves

@@ -12,14 +12,18 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from kinemark import catalogue
 from kinemark.errors import FailureError, RefusedError, RequestError
 from kinemark.generate import begin, generate
+from kinemark.model.quantised import KINDS
 from kinemark.provenance.detect import verify
 from kinemark.provenance.records.exceptions import sign_exception
 from kinemark.provenance.records.ledger import Ledger
 from kinemark.provenance.signing.keys import require_keys
 from kinemark.rollout import conditions_of, roll
+from kinemark.sampling.conditions import Conditions
+from kinemark.sampling.streaming import sample_jointly
 from kinemark.settings import load_settings
 from kinemark.timeline import Capability, PromptSpan, Timeline
-from kinemark.wan.load import NEGATIVE, free_memory, load_wan
+from kinemark.wan.load import NEGATIVE, load_wan
+from kinemark.wan.memory import free_memory
 from kinemark.wan.releases import RELEASES
 from kinemark.wan.store import weights_digest
 from tiny_wan import CONFIG, tiny_folder, tiny_release
@@ -34,8 +38,15 @@ def folder(tmp_path_factory):
     return tiny_folder(tmp_path_factory.mktemp("models") / "tiny-wan", experts=2)
 
 
-def load(folder, release):
-    model = load_wan(release, folder, folder, weights_digest(folder), name="tiny-wan", device=CPU)
+@pytest.fixture(autouse=True)
+def _in_float32(monkeypatch):
+    """Whatever this machine is fast at: it is compared with float32."""
+    monkeypatch.setattr("kinemark.model.transformer.fast_dtype", lambda _device: torch.float32)
+
+
+def load(folder, release, **options):
+    digest = weights_digest(folder)
+    model = load_wan(release, folder, folder, digest, name="tiny-wan", device=CPU, **options)
     return replace(model, text=replace(model.text, dtype=torch.float32))
 
 
@@ -47,7 +58,7 @@ def test_frames_are_those_of_diffusers_pipeline(folder, experts):
     sampler = replace(model.sampler, first_steps=4)
     timeline = Timeline.from_text(PROMPT, num_frames=9, fps=16, size=(64, 96))
     conditions = conditions_of(timeline, model, 7)
-    ours = np.concatenate(list(roll(timeline, model, model.experts(4.0), conditions, sampler)))
+    ours = np.concatenate(list(roll(timeline, model, model.experts(4.0, conditions), conditions, sampler)))
 
     transformers = [reference(expert) for expert in _transformers(model)]
     pipeline = WanPipeline(
@@ -81,7 +92,8 @@ def model_boundary(changes):
 
 def _transformers(model):
     """The transformers behind a model's experts, in the order of their noise levels."""
-    detail = model.experts(4.0).detail
+    shape = Conditions.from_text(torch.zeros(1, 1, 8), [1], (16, 3, 8, 12))
+    detail = model.experts(4.0, shape).detail
     experts = [detail.high, detail.low] if hasattr(detail, "high") else [detail]
     return [expert.network.denoiser.float() for expert in experts]
 
@@ -140,6 +152,29 @@ def test_what_a_model_cannot_do_is_said(folder):
     few = load(folder, tiny_release(method="fastwan", guidance=(1.0,)))
     with pytest.raises(RequestError, match="distilled to sample in 3 steps; leave --steps out"):
         generate(PROMPT, model=few, seconds=0.5, size=(64, 96), steps=5)
+
+
+@torch.no_grad()
+def test_weights_of_8_bits_make_nearly_the_same_latents(folder):
+    timeline = Timeline.from_text(PROMPT, num_frames=9, fps=16, size=(64, 96))
+    latents = []
+    for kind in (None, KINDS["int8"]):
+        model = load(folder, tiny_release(), kind=kind)
+        conditions = conditions_of(timeline, model, 7)
+        detail = model.experts(4.0, conditions).detail
+        latents.append(sample_jointly(detail, conditions, replace(model.sampler, first_steps=4)))
+    error = (latents[1] - latents[0]).norm() / latents[0].norm()
+    assert 0 < error < 0.02
+
+
+def test_a_step_that_has_no_room_is_said(folder, monkeypatch):
+    model = load(folder, release := tiny_release())
+    conditions = conditions_of(Timeline.from_text(PROMPT, num_frames=9, fps=16, size=(64, 96)), model, 7)
+    model.experts(4.0, conditions)
+    monkeypatch.setattr("kinemark.wan.load.free_memory", lambda _device: 4 * release.parameters + 1000)
+    tight = load(folder, tiny_release())
+    with pytest.raises(FailureError, match=r"a step of tiny-wan needs 0.0 GB at this size and length, and cpu has"):
+        tight.experts(4.0, conditions)
 
 
 def test_too_little_memory_is_said_before_it_is_taken(folder, monkeypatch):

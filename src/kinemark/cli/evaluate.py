@@ -15,8 +15,8 @@ from kinemark.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from kinemark.training.summary import Report
     from kinemark.together import Together
+    from kinemark.training.summary import Report
 
 #: What `--verbs` takes for each of them.
 _ALL = "all"

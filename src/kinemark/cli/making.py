@@ -125,14 +125,16 @@ def _make(request: Request, options: Common) -> None:
     from kinemark.provenance.signing.credits import Credits
     from kinemark.provenance.signing.keys import require_keys
     from kinemark.settings import load_settings
+    from kinemark.together import join
 
-    settings = load_settings()
+    settings, together = load_settings(), join()
     rights = Credits.installed(settings)
     console = err()
     for note in request.notes:
         console.print(f"Note: {note}", soft_wrap=True)
     with ExitStack() as stack:
-        progress = stack.enter_context(shown(console)) if console.is_terminal else None
+        watched = console.is_terminal and together.leads
+        progress = stack.enter_context(shown(console)) if watched else None
         take = begin(
             request.timeline,
             model=options.model,
@@ -141,6 +143,9 @@ def _make(request: Request, options: Common) -> None:
             progress=progress,
             expand=_expander(request, settings),
         )
+        if not together.leads:
+            take.follow()
+            return
         if request.expand:
             console.print(f"Said at length: {take.prompt}", soft_wrap=True)
         send = None

@@ -42,8 +42,8 @@ def train(
 
     import torch
 
-    from kinemark.training.recipes import spark_cpu, spark_gpu
     from kinemark.together import join
+    from kinemark.training.recipes import spark_cpu, spark_gpu
 
     recipe, together = spark_gpu() if torch.cuda.is_available() else spark_cpu(), join()
     if together.leads:

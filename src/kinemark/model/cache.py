@@ -8,7 +8,7 @@ B batch, F slots, L tokens, N heads, E width of a head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache as remembered
 from functools import partial
@@ -247,7 +247,7 @@ class KVCache:
     @property
     def nbytes(self) -> int:
         """Memory that the cache holds, scratch space included."""
-        return sum(buffer.nbytes for layer in self._layers for buffer in layer.buffers())
+        return sum(buffer.nbytes for buffer in self.buffers())
 
     @property
     def times(self) -> Tensor | None:
@@ -309,6 +309,11 @@ class KVCache:
             self._placed_BF = torch.cat((self._placed_BF, new_placed_BF), dim=1)
         self.keep(self.policy.kept(self._past_BF[0].tolist()))
 
+    def buffers(self) -> Iterator[Tensor]:
+        """Everything that it holds of keys and values."""
+        for layer in self._layers:
+            yield from layer.buffers()
+
     def keep(self, slots: Sequence[int]) -> None:
         """Keep only these slots (indices in cache order, ascending), for example after a change of prompt."""
         if self._past_BF is None or self._placed_BF is None or list(slots) == list(range(len(self))):
@@ -316,9 +321,8 @@ class KVCache:
         index = torch.tensor(slots, dtype=torch.long, device=self._past_BF.device)
         size = self._tokens_per_slot
         tokens = (index[:, None] * size + torch.arange(size, device=index.device)).flatten()
-        for layer in self._layers:
-            for buffer in layer.buffers():
-                buffer[:, :, : len(tokens)] = buffer[:, :, tokens.to(buffer.device)]
+        for buffer in self.buffers():
+            buffer[:, :, : len(tokens)] = buffer[:, :, tokens.to(buffer.device)]
         self._past_BF, self._placed_BF = self._past_BF[:, index], self._placed_BF[:, index]
 
     def _layer(self, index: int, end: int, like_BNLE: Tensor) -> Layer:

@@ -11,6 +11,7 @@ B batch, F slots, L tokens, N heads, E width of a head, D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,6 +43,9 @@ class Sharing:
         row: the processes that exchange heads, and `column`, those that pass keys around; None where there is only one.
         across: how many are in a row, and `down`, how many rows there are.
         index: of this process, counted along the rows.
+        first: which of all processes is number 0 of this grid.
+        grid: all that are in it; None: all there are.
+        twins: the processes at the same place of every grid; None where there is one grid.
     """
 
     row: ProcessGroup | None
@@ -49,21 +53,34 @@ class Sharing:
     across: int
     down: int
     index: int
+    first: int = 0
+    grid: ProcessGroup | None = None
+    twins: ProcessGroup | None = None
 
     @classmethod
-    def of_all(cls, across: int, device_type: str = "cpu") -> Sharing:
-        """A grid of all processes of the default group, so many in a row.
+    def of_all(cls, across: int, device_type: str = "cpu", *, grids: int = 1) -> Sharing:
+        """Grids of all processes of the default group, so many in a row.
+
+        Args:
+            across: how many stand in a row.
+            device_type: "cpu" or "cuda".
+            grids: how many there are; each has forwards of its own (of the two that guidance takes, say).
 
         Raises:
-            ValueError: so many in a row do not divide all of them.
+            ValueError: so many grids, or so many in a row, do not divide all of them.
         """
         world = dist.get_world_size()
-        if across < 1 or world % across:
-            raise ValueError(f"{world} processes do not stand in rows of {across}; give a divisor")
-        mesh = init_device_mesh(device_type, (world // across, across), mesh_dim_names=("column", "row"))
+        if min(across, grids) < 1 or world % (grids * across):
+            raise ValueError(f"{world} processes do not make {grids} grids with rows of {across}; give divisors")
+        size = world // grids
+        mesh = init_device_mesh(device_type, (grids, size // across, across), mesh_dim_names=("grid", "column", "row"))
         row = mesh.get_group("row") if across > 1 else None
-        column = mesh.get_group("column") if across < world else None
-        return cls(row, column, across, world // across, dist.get_rank())
+        column = mesh.get_group("column") if across < size else None
+        index = dist.get_rank() % size
+        if grids == 1:
+            return cls(row, column, across, size // across, index)
+        own = _own_grid(grids, size)
+        return cls(row, column, across, size // across, index, dist.get_rank() - index, own, mesh.get_group("grid"))
 
     def own(self, tokens: int) -> slice:
         """Which of a slot's tokens are this process's."""
@@ -135,7 +152,7 @@ class Sharing:
         padded = x_BLE.new_zeros(x_BLE.shape[0], slots, max(sizes), x_BLE.shape[2])
         padded[:, :, : sizes[self.index]] = rearrange(x_BLE, "B (F S) E -> B F S E", F=slots)
         parts = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(parts, padded)
+        dist.all_gather(parts, padded, group=self.grid)
         return torch.cat([part[:, :, :size] for part, size in zip(parts, sizes, strict=True)], dim=2).flatten(1, 2)
 
     def _row_sizes(self, tokens: int) -> list[int]:
@@ -151,7 +168,7 @@ class Sharing:
         assert self.column is not None
         place = self.index % self.across
         own = self.index // self.across
-        after, before = ((own + step) % self.down * self.across + place for step in (1, -1))
+        after, before = (self.first + (own + step) % self.down * self.across + place for step in (1, -1))
         received = pair.new_empty(shape)
         requests = dist.batch_isend_irecv(
             [
@@ -162,6 +179,30 @@ class Sharing:
         for request in requests:
             request.wait()
         return received
+
+
+@cache
+def sharing_of(heads: int, device_type: str, *, guided: bool) -> Sharing | None:
+    """How all processes share the forwards of a model; None where there is one process.
+
+    With guidance one half of them answers under the prompt and the other without. Within a half, rows are as long as
+    heads divide evenly among them: exchanging heads costs less than passing keys around.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return None
+    world = dist.get_world_size()
+    grids = 2 if guided and world % 2 == 0 else 1
+    size = world // grids
+    across = max(row for row in range(1, size + 1) if size % row == 0 and heads % row == 0)
+    return Sharing.of_all(across, device_type, grids=grids)
+
+
+def _own_grid(grids: int, size: int) -> ProcessGroup | None:
+    """The group of this process's grid; every process has to make those of all."""
+    groups: list[ProcessGroup | None] = [
+        dist.new_group(list(range(first, first + size))) for first in range(0, grids * size, size)
+    ]
+    return groups[dist.get_rank() // size]
 
 
 def _exchange(sent: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], group: ProcessGroup) -> list[Tensor]:

@@ -14,26 +14,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache as remembered
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
 from einops import rearrange
 from torch import Tensor, nn
 
-from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention
+from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention, look_near
 from kinemark.model.configs import TIMESTEPS
 from kinemark.model.kernels import block_causal_mask, rotary_table
 from kinemark.model.layers import FeedForward, FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
 from kinemark.model.precision import fast_dtype, no_autocast
+from kinemark.model.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from kinemark.model.cache import KVCache
     from kinemark.model.configs import TransformerConfig
     from kinemark.model.parallel import Sharing
 
 GATES = (2, 5)  # rows of a block's modulation; the others are shifts and scales
-NEAR = 1.5  # beside queries and keys of mean square 1
 
 
 class Block(nn.Module):
@@ -69,7 +71,7 @@ class Block(nn.Module):
             join: the cache's layer, if there is one.
             image_BKD: embedded features of given pictures, where the model sees them.
         """
-        dtype = self.self_attn.q.weight.dtype
+        dtype = self.self_attn.norm_q.weight.dtype
         modulation = (self.modulation.float() + noise_BF6D).unsqueeze(3).unbind(2)
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation
         attended = self.self_attn(_modulate(self.norm1(x_BLD), shift1, scale1).to(dtype), scene, join)
@@ -111,25 +113,6 @@ class Head(nn.Module):
         return patches
 
 
-@torch.no_grad()
-def look_near(attention: SelfAttention) -> None:
-    """Begin with half of the heads attending to near tokens, whatever those hold.
-
-    Positions enter only as rotations of queries and keys, and near pure noise these hold noise: a part that is the same
-    in every token, a bias, is what position can turn. From zero such biases grow so slowly that after 1,500 steps most
-    heads still averaged the whole picture and subjects stayed blobs. Equal biases of queries and keys in the fastest
-    rotary pairs of rows and columns make attention fall off with distance from the first step. (Beginning with the
-    attention that trained networks come to: mimetic initialisation, Trockman and Kolter, arXiv 2305.09828.)
-    """
-    width = attention.q.out_features // attention.heads
-    pairs = width // 6
-    near = torch.zeros(attention.heads, width // 2, 2)
-    for first in (width // 2 - 2 * pairs, width // 2 - pairs):
-        near[: attention.heads // 2, first : first + max(1, pairs // 2)] = NEAR
-    attention.q.bias.copy_(near.flatten())
-    attention.k.bias.copy_(near.flatten())
-
-
 @dataclass(frozen=True, slots=True)
 class Text:
     """What a transformer has read of a prompt, once for all steps: keys and values for each block.
@@ -148,6 +131,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.sharing: Sharing | None = None
+        self.waiting: Waiting | None = None
         width = config.width
         self.patch_embedding = PatchEmbedding(config.in_channels + config.condition_channels, width, config.patch)
         self.text_embedding = nn.Sequential(nn.Linear(config.text_dim, width), TanhGELU(), nn.Linear(width, width))
@@ -191,19 +175,36 @@ class Transformer(nn.Module):
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.head.modulation)
 
-    def in_fast_precision(self, device: torch.device | None = None) -> Transformer:
+    def in_fast_precision(self, device: torch.device | None = None, *, waiting: int = 0) -> Transformer:
         """Turn the weights into the precision that a device is fast at, there, and return self: for inference.
 
-        The last projection stays float32, because its output is the picture. Each weight is turned by itself, so that
-        there are never two copies of all of them.
+        `always_float` stays float32. Each weight is turned by itself, so that there are never two copies of all.
 
         Args:
             device: where they go; by default they stay where they are.
+            waiting: so many of the last blocks wait in host memory (`model.waiting`), where the device has no room.
         """
         device = device or self.head.head.weight.device
+        blocks, self.blocks = self.blocks, nn.ModuleList()
         self.to(device, fast_dtype(device))
-        self.head.float()
+        for module in self.always_float:
+            module.float()
+        self.blocks = blocks
+        stay = len(blocks) - waiting
+        for block in blocks[:stay]:
+            block.to(device, fast_dtype(device))
+        self.waiting = Waiting.of(list(blocks[stay:]), device, fast_dtype(device)) if waiting else None
         return self
+
+    @property
+    def always_float(self) -> tuple[nn.Module, ...]:
+        """What computes in float32 whatever blocks do: levels of noise, and the head, whose output is the picture."""
+        return self.time_embedding, self.time_projection, self.head
+
+    def _each_block(self) -> Iterator[Block]:
+        """The blocks in order, each with its weights where it computes."""
+        blocks = cast("Sequence[Block]", self.blocks)
+        return iter(blocks) if self.waiting is None else self.waiting.among(blocks)
 
     def forward(
         self,
@@ -254,7 +255,7 @@ class Transformer(nn.Module):
         x_BLD = self.patch_embedding(self._beside(x_BCFHW, condition_BCFHW)).float()
         if self.sharing is not None:
             x_BLD = _by_slot(x_BLD, noise_BF6D[:, :, :1])[:, :, self.sharing.own(scene.tokens)].flatten(1, 2)
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self._each_block()):
             join = None if cache is None else partial(cache.join, index)
             x_BLD = block(x_BLD, noise_BF6D, read.keys[index], scene, join, image)
         if cache is not None:
@@ -278,7 +279,7 @@ class Transformer(nn.Module):
         """
         text_BLD = self._padded(text_BLD)
         embedded_BLD = self.text_embedding(text_BLD.to(self.patch_embedding.weight.dtype))
-        keys = tuple(block.cross_attn.keys_of(embedded_BLD) for block in self.blocks if isinstance(block, Block))
+        keys = tuple(block.cross_attn.keys_of(embedded_BLD) for block in self._each_block())
         return Text(keys, self._pool(text_BLD) if self.config.pooled_text else None)
 
     def _pool(self, text_BLD: Tensor) -> Tensor:

@@ -29,12 +29,12 @@ from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.timeline import SPARK_FPS, slot_count
+from kinemark.together import ALONE
 from kinemark.training.exam import HELD_OUT, PLAIN, SIX, WIDE, Group, Question, draw_questions
 from kinemark.training.metrics import drift, edge_sharpness, flicker, motion_energy, nearest_distance, thumbnail
 from kinemark.training.probe import SIDE, Probe, in_order, load_probe
 from kinemark.training.sheet import SHEET_FRAMES
 from kinemark.training.summary import ClipRecord, Report, summarise
-from kinemark.together import ALONE
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes, sample_scene
 

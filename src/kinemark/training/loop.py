@@ -17,12 +17,12 @@ import torch
 from kinemark.model.precision import fast_autocast
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.flow import noised, per_slot
+from kinemark.together import ALONE, Together
 from kinemark.training.degrade import arriving_noise
 from kinemark.training.objective import clean_loss, draw_sigma, subject_weight
 from kinemark.training.optim import Ema, learning_rate_factor, make_optimisers, set_learning_rates
 from kinemark.training.state import Trainee, require_minutes
 from kinemark.training.stream import Batch, Pool, build_pool, draw_batch, soften, step_generator
-from kinemark.together import ALONE, Together
 
 if TYPE_CHECKING:
     from pathlib import Path

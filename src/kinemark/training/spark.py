@@ -20,6 +20,7 @@ from kinemark.model.load import WEIGHTS, Networks, Origin, read_model, save_mode
 from kinemark.model.planner import LayoutPlanner, PlannerConfig
 from kinemark.model.text import TextConfig, TextEncoder
 from kinemark.model.transformer import Transformer
+from kinemark.together import ALONE
 from kinemark.training.degrade import DenoisedOnce
 from kinemark.training.layout_reader import LayoutReaderRecipe, train_layout_reader
 from kinemark.training.leave_trace import leave_trace
@@ -28,7 +29,6 @@ from kinemark.training.observe import SheetObserver, from_noise, from_small_trut
 from kinemark.training.planner import PlannerRecipe, train_planner
 from kinemark.training.state import read_average, require_minutes
 from kinemark.training.text import TextRecipe, text_accuracy, train_text_encoder
-from kinemark.together import ALONE
 from kinemark.training.upsampler import (
     UpsamplerRecipe,
     endless_latents,
@@ -42,9 +42,9 @@ from kinemark.training.weights import load_weights, save_weights
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kinemark.together import Together
     from kinemark.training.loop import Observer
     from kinemark.training.recipes import Recipe, SparkRecipe
-    from kinemark.together import Together
 
 #: What the parts of a run are called in its folder.
 TEXT_FILE: Final = "text.safetensors"

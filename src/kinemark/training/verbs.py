@@ -27,11 +27,11 @@ from kinemark.sampling.guidance import GUIDANCE
 from kinemark.sampling.streaming import SamplerConfig
 from kinemark.spark import spark_model
 from kinemark.timeline import SPARK_FPS, STRENGTHS, PromptSpan, Timeline, video_from_frames
+from kinemark.together import ALONE
 from kinemark.training.changes import changed
 from kinemark.training.exam import PLAIN, SIX, draw_questions
 from kinemark.training.metrics import edge_sharpness, motion_energy
 from kinemark.training.probe import SIDE, load_probe
-from kinemark.together import ALONE
 from kinemark.worlds.captions import caption
 from kinemark.worlds.render import render
 from kinemark.worlds.spec import batch_scenes
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
     from kinemark.model.cache import CachePolicy
     from kinemark.model.load import Networks
+    from kinemark.together import Together
     from kinemark.training.exam import Question
     from kinemark.training.probe import Probe
-    from kinemark.together import Together
     from kinemark.worlds.captions import Caption
     from kinemark.worlds.spec import Scene
 
@@ -83,7 +83,7 @@ class Bench:
         model = spark_model(self.model)
         sampler = self.sampler.fitted(self.model.config)
         conditions = conditions_of(timeline, model, seed)
-        pieces = roll(timeline, model, model.experts(self.guidance), conditions, sampler)
+        pieces = roll(timeline, model, model.experts(self.guidance, conditions), conditions, sampler)
         return torch.cat([video_from_frames(piece) for piece in pieces])
 
     def read(self, video_TCHW: Tensor) -> dict[str, str]:

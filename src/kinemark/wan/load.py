@@ -8,9 +8,7 @@ Shape suffixes: B batch, F slots, T frames, C channels, H W size.
 
 from __future__ import annotations
 
-import os
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -19,25 +17,33 @@ from kinemark.engine import Model
 from kinemark.errors import FailureError
 from kinemark.model.adapt import to_ours
 from kinemark.model.checkpoints import read
+from kinemark.model.parallel import sharing_of
 from kinemark.model.precision import fast_dtype
+from kinemark.model.quantised import quantise
 from kinemark.sampling.coarse import Experts
 from kinemark.sampling.flow import Switched, WholeTimesteps
-from kinemark.sampling.guidance import guided
+from kinemark.sampling.guidance import TOGETHER, Divided, InTurn, guided
 from kinemark.sampling.methods import METHODS
 from kinemark.wan.autoencoder import WanAutoencoder
+from kinemark.wan.costs import Work
+from kinemark.wan.fitting import fit
+from kinemark.wan.memory import free_memory
 from kinemark.wan.pictures import ShownPictures
 from kinemark.wan.store import PARTS, SINGLE, transformer_of
 from kinemark.wan.text import WanText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
     from kinemark.engine import Pictures
+    from kinemark.model.quantised import Kind
     from kinemark.model.transformer import Transformer
     from kinemark.sampling.conditions import Conditions
     from kinemark.sampling.flow import Denoiser
+    from kinemark.wan.fitting import Fit
     from kinemark.wan.releases import Release
 
 #: What Wan was trained to avoid; guidance leads away from it (Wan2.1 `wan/configs/shared_config.py`).
@@ -49,7 +55,14 @@ NEGATIVE: Final = (
 
 
 def load_wan(
-    release: Release, folder: Path, base: Path, digest: str, *, name: str, device: torch.device | None = None
+    release: Release,
+    folder: Path,
+    base: Path,
+    digest: str,
+    *,
+    name: str,
+    device: torch.device | None = None,
+    kind: Kind | None = None,
 ) -> Model:
     """Load a release from its folder.
 
@@ -60,6 +73,7 @@ def load_wan(
         digest: sha256 of the transformers' weights.
         name: as it was asked for.
         device: where it computes; a GPU if there is one.
+        kind: into which the weights of its linear layers are quantised; None: they stay as they are.
 
     Raises:
         FailureError: a part is missing, damaged, or of another model, or there is too little memory for it.
@@ -87,7 +101,7 @@ def load_wan(
         text=text,
         autoencoder=autoencoder,
         device=device,
-        experts=partial(_experts, release, transformers, text, device),
+        experts=partial(_experts, release, transformers, text, device, free_memory(device), kind),
         conditioned=_conditioned(release, autoencoder, base, device),
         joined=_joined,
         preview=None,
@@ -96,28 +110,17 @@ def load_wan(
 
 def _require_memory(release: Release, base: Path, device: torch.device) -> None:
     """Make sure that what is loaded has room: the text encoder first, and then the transformers."""
+    here, host = free_memory(device), free_memory(torch.device("cpu"))
     needs = {
-        "weights": release.parameters * fast_dtype(device).itemsize,
-        "text encoder": sum(file.stat().st_size for file in (base / "text_encoder").glob("*.safetensors")),
+        "weights": (release.parameters * fast_dtype(device).itemsize, max(here, host)),  # blocks can wait in the host's
+        "text encoder": (sum(file.stat().st_size for file in (base / "text_encoder").glob("*.safetensors")), here),
     }
-    free = free_memory(device)
-    for part, size in needs.items():
+    for part, (size, free) in needs.items():
         if size > free:
             raise FailureError(
                 f"{release.name} needs {size / 1e9:.1f} GB for its {part}, and {device} has {free / 1e9:.1f} GB free; "
                 "choose a smaller model (kinemark models list), or see what one takes: --dry-run"
             )
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that can be had on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text("utf-8").splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):  # no Linux: what is unused, which is less
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _paths(release: Release, folder: Path) -> list[Path]:
@@ -128,7 +131,14 @@ def _paths(release: Release, folder: Path) -> list[Path]:
 
 
 def _experts(
-    release: Release, transformers: Sequence[Transformer], text: WanText, device: torch.device, guidance: float
+    release: Release,
+    transformers: Sequence[Transformer],
+    text: WanText,
+    device: torch.device,
+    free: int,
+    kind: Kind | None,
+    guidance: float,
+    conditions: Conditions,
 ) -> Experts:
     """Who answers, each with its guidance: that of a second expert stays as far from the first's as published.
 
@@ -137,8 +147,15 @@ def _experts(
     first = release.guidance[0]
     scales = [guidance + own - first for own in release.guidance]
     empty_LD = torch.zeros(0) if guidance == 1 else text.encode([NEGATIVE])[0].to(device)
+    found = _fitted(release, device, free, kind, conditions, guided=guidance != 1)
+    sharing = sharing_of(release.config.heads, device.type, guided=guidance != 1)
+    halves = Divided(sharing.twins) if sharing and sharing.twins else InTurn() if found.in_turn else TOGETHER
+    for transformer in transformers:
+        if kind is not None:
+            quantise(transformer.blocks, kind)
+        transformer.in_fast_precision(device, waiting=found.waiting).sharing = sharing
     denoisers: list[Denoiser] = [
-        guided(transformer.in_fast_precision(device), empty_LD, scale)
+        guided(transformer, empty_LD, scale, halves=halves)
         for transformer, scale in zip(transformers, scales, strict=True)
     ]
     if first != 1:  # distilled models were trained at the very levels that they are sampled at
@@ -146,6 +163,25 @@ def _experts(
     if release.boundary is None:
         return Experts(denoisers[0])
     return Experts(Switched(denoisers[0], denoisers[1], release.boundary))
+
+
+def _fitted(
+    release: Release, device: torch.device, free: int, kind: Kind | None, conditions: Conditions, *, guided: bool
+) -> Fit:
+    """How the model runs within the bytes that the device has free.
+
+    Raises:
+        FailureError: in no way.
+    """
+    sampler, (*_, slots, height, width) = METHODS[release.method], conditions.shape
+    work = Work.of(slots, (height, width), sampler)
+    found = fit(release, work, sampler, device, free, guided=guided, kind=kind)
+    if not found.fits:
+        raise FailureError(
+            f"a step of {release.name} needs {(found.weights + found.step) / 1e9:.1f} GB at this size and length, and "
+            f"{device} has {free / 1e9:.1f} GB free; ask for a smaller or shorter clip, or see: --dry-run"
+        )
+    return found
 
 
 def _conditioned(

@@ -57,10 +57,21 @@ class Release:
     @property
     def parameters(self) -> int:
         """Of all its transformers."""
+        return len(self.guidance) * (_count(self._shallow()) + (self.config.layers - 1) * self.block_parameters)
+
+    @property
+    def block_parameters(self) -> int:
+        """Of one block of one of them."""
+        return _count(self._shallow().blocks[0])
+
+    @property
+    def float_parameters(self) -> int:
+        """Of what stays float32 in one of them (`Transformer.always_float`)."""
+        return sum(map(_count, self._shallow().always_float))
+
+    def _shallow(self) -> Transformer:
         with torch.device("meta"):
-            shallow = Transformer(replace(self.config, layers=1))
-        block = _count(shallow.blocks[0])
-        return len(self.guidance) * (_count(shallow) + (self.config.layers - 1) * block)
+            return Transformer(replace(self.config, layers=1))
 
 
 def _count(module: nn.Module) -> int:
