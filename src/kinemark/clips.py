@@ -6,11 +6,13 @@ Shapes: T frames, H height, W width, C colour channels (RGB, uint8).
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinemark.ahead import ahead
 from kinemark.provenance.release import ReleaseFacts, opened, release
 from kinemark.settings import load_settings
 
@@ -114,11 +116,14 @@ class Take(About):
         gate: what judges the blocks; its decision is about all frames once they have come.
         pieces: the frames as they are made, not judged.
         finish: told of the decision once all frames were allowed.
+        elsewhere: whether another device than the CPU makes them, which then does not wait for gates and encoder. (On
+            a CPU, which they share, working ahead makes a clip take a seventh longer.)
     """
 
     gate: BlockGate
     pieces: Iterable[Frames]
     finish: Callable[[Decision], None]
+    elsewhere: bool = False
 
     def blocks(self) -> Iterator[Frames]:
         """The frames, about a second at a time; the first one alone, so that something can be seen soon.
@@ -126,9 +131,11 @@ class Take(About):
         Raises:
             RefusedError: a gate refuses a block; nothing after it is made.
         """
-        for block_THWC in _seconds(self.pieces, self.fps):
-            self.gate.require(block_THWC)
-            yield block_THWC
+        blocks = _seconds(self.pieces, self.fps)
+        with ahead(blocks) if self.elsewhere else nullcontext(blocks) as made:
+            for block_THWC in made:
+                self.gate.require(block_THWC)
+                yield block_THWC
         self.finish(self.gate.decision())
 
     def follow(self) -> None:

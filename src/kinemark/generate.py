@@ -170,6 +170,7 @@ def begin(
         gate=BlockGate(timeline.fps, admitted.judgements, admitted.policy, admitted.content),
         pieces=roll(timeline, loaded, experts, conditions, sampler, watch),
         finish=lambda decision: enter_uses(admitted, decision, loaded.name, settings),
+        elsewhere=loaded.device.type != "cpu",
     )
 
 

@@ -67,7 +67,9 @@ def test_names_that_are_not_to_be_had(checkpoint, tmp_path, name):
 
 def test_one_checkpoint_is_not_two_experts(checkpoint, tmp_path):
     two = tiny_release(guidance=(4.0, 3.0), boundary=0.875)
-    with pytest.raises(RequestError, match="has two experts, and a checkpoint is one; pull it"):
+    with pytest.raises(
+        RequestError, match=r"two experts: give a folder with high_noise_model and low_noise_model .* or pull"
+    ):
         import_checkpoint(checkpoint, tmp_path / "models", name="mine", release=two)
 
 

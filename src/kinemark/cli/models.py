@@ -74,6 +74,7 @@ def import_model(
     licence: Annotated[str, typer.Option(help="Of the weights.")] = "unknown",
 ) -> None:
     """Convert a checkpoint of any layout of the Wan family, once. No code in it is run."""
+    from kinemark.catalogue import without_packages
     from kinemark.settings import load_settings
     from kinemark.wan.releases import RELEASES
     from kinemark.wan.store import import_checkpoint, record_of
@@ -81,9 +82,11 @@ def import_model(
     if like not in RELEASES:
         raise RequestError(f"--like is {like!r}; give one of: {', '.join(RELEASES)}")
     called = name or checkpoint.stem
-    folder = import_checkpoint(
-        checkpoint, load_settings().models_dir, name=called, release=RELEASES[like], lora=lora, licence=licence
-    )
+    models = load_settings().models_dir
+    try:
+        folder = import_checkpoint(checkpoint, models, name=called, release=RELEASES[like], lora=lora, licence=licence)
+    except ModuleNotFoundError as error:
+        raise RequestError(without_packages("an import of a folder", error)) from error
     out().print(f"{called} is here (weights {record_of(folder).digest[:16]}); it runs like {like}", soft_wrap=True)
 
 

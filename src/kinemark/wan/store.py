@@ -34,6 +34,8 @@ RECORD: Final = "kinemark.json"
 SINGLE: Final = "transformer.safetensors"
 #: Folders of the transformers, in the order of their noise levels.
 PARTS: Final = ("transformer", "transformer_2")
+#: The same, in folders as Wan publishes them.
+ORIGINAL_PARTS: Final = ("high_noise_model", "low_noise_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def import_checkpoint(
     """Convert a checkpoint of any layout of the family, once, and keep it under a name.
 
     Args:
-        path: a file or a folder of shards.
+        path: a file, a folder of shards, or a folder as Wan publishes it, whose other parts come along.
         models: the folder of models.
         name: by which it is to be asked for.
         release: by whose configuration and method it runs.
@@ -154,9 +156,10 @@ def import_checkpoint(
     """
     if not name.replace("-", "").replace(".", "").replace("_", "").isalnum() or name.startswith("."):
         raise RequestError(f"name is {name!r}; use letters, digits, '-', '_' and '.', such as my-model")
-    if len(release.guidance) > 1:
+    if len(release.guidance) > 1 and not all((path / part).is_dir() for part in ORIGINAL_PARTS):
         raise RequestError(
-            f"{release.name} has two experts, and a checkpoint is one; pull it: kinemark models pull {release.name}"
+            f"{release.name} has two experts: give a folder with {' and '.join(ORIGINAL_PARTS)} in it, or pull it: "
+            f"kinemark models pull {release.name}"
         )
     folder = models / name
     if (name in RELEASES and name != release.name) or (folder / RECORD).is_file():
@@ -164,7 +167,16 @@ def import_checkpoint(
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        _convert(path, release, folder, lora)
+        if len(release.guidance) > 1:
+            for part, original in zip(PARTS, ORIGINAL_PARTS, strict=True):
+                (folder / part).mkdir()
+                _convert(path / original, release, folder / part, lora)
+        else:
+            _convert(path, release, folder, lora)
+        if path.is_dir():
+            from kinemark.wan.originals import bring_parts
+
+            bring_parts(path, folder)
         write_record(folder, Record(release.name, str(path), licence, weights_digest(folder)))
     except BaseException:
         if made:
