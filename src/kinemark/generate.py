@@ -151,6 +151,8 @@ def begin(
     admitted = admit(words, settings, photoreal=loaded.photoreal)
     timeline = admitted.timeline
     sampler, guidance = with_steps(loaded.sampler, steps), _guidance(loaded.guidance, guidance)
+    if sampler.block_slots is None:  # others take few steps, and none that could be left out
+        sampler = replace(sampler, reuse=settings.reuse)
     conditions = conditions_of(timeline, loaded, seed)
     # After the text was read: what reads it is large in some models, and is let go before the transformer is loaded.
     experts = loaded.experts(guidance, conditions)

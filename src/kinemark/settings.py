@@ -5,6 +5,7 @@
 | KINEMARK_HOME | keys, ledger and other state of this installation | ~/.local/share/kinemark |
 | KINEMARK_RETENTION_DAYS | days for which prompts, and words written to the desk, are kept | 30 |
 | KINEMARK_WEIGHTS | int8 or float8: large models run with weights of 8 bits, in half the memory | as they are |
+| KINEMARK_REUSE | how far an answer of a model of many steps may be off to be used again, 0 to 0.2 | 0: never |
 | KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
 
@@ -18,6 +19,8 @@ from typing import Final
 from kinemark.errors import RequestError
 
 RETENTION_DAYS: Final = 30
+#: Beyond it clips are visibly others.
+MAX_REUSE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Settings:
     profiles: str = ""
     retention_days: int = RETENTION_DAYS
     weights: str = ""
+    reuse: float = 0.0
 
     @property
     def keys_dir(self) -> Path:
@@ -111,6 +115,7 @@ def load_settings() -> Settings:
         home=Path(os.environ.get("KINEMARK_HOME") or default).expanduser(),
         profiles=os.environ.get("KINEMARK_PROFILES", ""),
         weights=_weights(os.environ.get("KINEMARK_WEIGHTS", "")),
+        reuse=_reuse(os.environ.get("KINEMARK_REUSE") or "0"),
         retention_days=_days(os.environ.get("KINEMARK_RETENTION_DAYS") or str(RETENTION_DAYS)),
     )
 
@@ -119,6 +124,16 @@ def _weights(text: str) -> str:
     if text not in ("", "int8", "float8"):
         raise RequestError(f"KINEMARK_WEIGHTS is {text!r}; give int8 or float8, or leave it out")
     return text
+
+
+def _reuse(text: str) -> float:
+    try:
+        bound = float(text)
+    except ValueError:
+        bound = -1.0
+    if not 0 <= bound <= MAX_REUSE:
+        raise RequestError(f"KINEMARK_REUSE is {text!r}; give a number from 0 to {MAX_REUSE}, such as 0.05")
+    return bound
 
 
 def _days(text: str) -> int:

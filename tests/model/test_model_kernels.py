@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from kinemark.model.configs import spark, tiny, wan_1_3b
-from kinemark.model.kernels import attend, rotary_table, rotate
+from kinemark.model.kernels import Fused, attend, gated_add, modulated_norm, rms_norm, rotary_table, rotate
 
 
 def by_definition(x: torch.Tensor, position: tuple[float, float, float], base: float) -> torch.Tensor:
@@ -109,3 +110,35 @@ def test_products_attend_like_float64(sharp: float, queries: int, keys: int, mon
     assert not torch.equal(ours, fused)  # else this says nothing
     assert error(ours) < 2.5 * error(fused)
     assert error(ours) < 5e-3
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@torch.no_grad()
+def test_what_the_compiler_makes_of_kernels_is_the_same() -> None:
+    """On this device; where it is a CPU, kernels run as they are written, and are compiled only here."""
+    table = rotary_table(tiny(), torch.arange(3.0)[None], (2, 2))
+    x, shift, scale = torch.randn(2, 12, 24), torch.randn(2, 3, 1, 24), torch.randn(2, 3, 1, 24)
+    half = x.bfloat16()
+    for kernel, arguments in (
+        (modulated_norm, (x, shift, scale, 1e-6, torch.bfloat16)),
+        (gated_add, (x, shift, half)),
+        (rms_norm, (half, torch.rand(24).bfloat16(), 1e-6)),
+        (rotate, (torch.randn(2, 2, 12, 12).bfloat16(), table)),
+    ):
+        written, compiled = kernel(*arguments), kernel.compiled(*arguments)
+        assert written.dtype == compiled.dtype
+        torch.testing.assert_close(compiled, written, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("device", "gradients", "fused"), [("cuda", False, True), ("cuda", True, False), ("cpu", False, False)]
+)
+def test_kernels_are_fused_on_a_gpu_for_inference(
+    device: str, gradients: bool, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kinemark.model.kernels._can_compile", lambda: True)
+    kernel = Fused(lambda _x: "as written")
+    kernel.compiled = lambda _x: "fused"
+    with torch.set_grad_enabled(gradients):
+        assert kernel(SimpleNamespace(device=torch.device(device))) == ("fused" if fused else "as written")

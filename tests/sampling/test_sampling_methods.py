@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from kinemark.model.cache import CachePolicy
 from kinemark.model.kernels import attend, rotary_table, rotate
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.conditions import Conditions, Use, stored
 from kinemark.sampling.flow import clean_from_velocity, noised, per_slot
+from kinemark.sampling.memory import pin
 from kinemark.sampling.methods import METHODS
 from kinemark.sampling.solvers import Moment, Past
 from kinemark.sampling.streaming import SamplerConfig, sample_streaming, stream
@@ -57,7 +59,7 @@ def without_cache(model: Transformer, reads: Sequence[Read], text_BLD: Tensor) -
         kept, updated = [], []
         for x_BLD, noise_BF6D in zip(streams, noises, strict=True):
             shift, scale, *_ = (block.modulation + noise_BF6D).repeat_interleave(TOKENS, dim=1).unbind(2)
-            inner = block.norm1(x_BLD) * (1 + scale) + shift
+            inner = functional.layer_norm(x_BLD, x_BLD.shape[-1:], eps=block.eps) * (1 + scale) + shift
             kept.append(
                 (own._split(own.norm_q(own.q(inner))), own._split(own.norm_k(own.k(inner))), own._split(own.v(inner)))
             )
@@ -71,7 +73,11 @@ def without_cache(model: Transformer, reads: Sequence[Read], text_BLD: Tensor) -
             rows = (block.modulation + noise_BF6D).repeat_interleave(TOKENS, dim=1).unbind(2)
             x_BLD = x_BLD + rows[2] * attended
             x_BLD = x_BLD + block.cross_attn(block.norm3(x_BLD), block.cross_attn.keys_of(text))
-            updated.append(x_BLD + rows[5] * block.ffn(block.norm2(x_BLD) * (1 + rows[4]) + rows[3]))
+            updated.append(
+                x_BLD
+                + rows[5]
+                * block.ffn(functional.layer_norm(x_BLD, x_BLD.shape[-1:], eps=block.eps) * (1 + rows[4]) + rows[3])
+            )
         streams = updated
     out_BLE = model.head(streams[-1], levels[-1])
     x = reads[-1].x_BCFHW
@@ -234,9 +240,8 @@ def test_memory_is_flat_once_the_window_is_full(model: Transformer) -> None:
     assert len(set(held[4 * 5 :])) == 1
 
 
-@torch.no_grad()
-def test_a_flush_keeps_the_first_slots_and_the_last(model: Transformer, conditions: Conditions) -> None:
-    sampler = replace(METHODS["infinity-rope"], cache=CachePolicy(window=6, sinks=1))
+def seen_under_two_prompts(model: Transformer, conditions: Conditions, sampler: SamplerConfig) -> dict[float, list]:
+    """What is remembered when the block of each time is made; the prompt changes at 12."""
     text_BFLD = conditions.text_BFLD.clone()
     text_BFLD[:, 12:] = -text_BFLD[:, 12:]
     seen: dict[float, list[float]] = {}
@@ -247,9 +252,27 @@ def test_a_flush_keeps_the_first_slots_and_the_last(model: Transformer, conditio
         return model(x, sigma, **around)
 
     list(stream(spy, replace(conditions, text_BFLD=text_BFLD), sampler))
+    return seen
+
+
+@torch.no_grad()
+def test_a_flush_keeps_the_first_slots_and_the_last(model: Transformer, conditions: Conditions) -> None:
+    sampler = replace(METHODS["infinity-rope"], cache=CachePolicy(window=6, sinks=1))
+    seen = seen_under_two_prompts(model, conditions, sampler)
     assert seen[9.0] == [0, 3, 4, 5, 6, 7, 8]
     assert seen[12.0] == [0, 10, 11]
     assert seen[15.0] == [0, 10, 11, 12, 13, 14]
+
+
+@torch.no_grad()
+def test_a_shot_has_sinks_of_its_own(model: Transformer, conditions: Conditions) -> None:
+    """Those of the shot before leave as the window does."""
+    sampler = replace(METHODS["longlive"], cache=CachePolicy(window=6, sinks=2), on_prompt=pin)
+    seen = seen_under_two_prompts(model, conditions, sampler)
+    assert seen[12.0] == [0, 1, 6, 7, 8, 9, 10, 11]
+    assert seen[15.0] == [7, 8, 9, 10, 11, 12, 13, 14]
+    assert seen[18.0] == [10, 11, 12, 13, 14, 15, 16, 17]
+    assert seen[24.0] == [12, 13, 18, 19, 20, 21, 22, 23]
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
 from torch import Tensor, nn
 
-from kinemark.model.kernels import attend, rotate
+from kinemark.model.kernels import attend, rms_norm, rotate
 
 if TYPE_CHECKING:
     from kinemark.model.configs import TransformerConfig
@@ -40,8 +40,7 @@ class RMSNorm(nn.Module):
         """Normalise; shape and dtype stay."""
         if x.dtype == self.weight.dtype == torch.float32:  # nothing is cast, and one pass does
             return F.rms_norm(x, self.shape, self.weight, self.eps)
-        scaled: Tensor = F.rms_norm(x.float(), self.shape, eps=self.eps).type_as(x) * self.weight
-        return scaled
+        return rms_norm(x, self.weight, self.eps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ class CachePolicy:
     window: int | None = None
     """How many slots are kept beside the sinks; None keeps all."""
     sinks: int = 0
-    """First slots written, which are never dropped."""
+    """First slots written (or first since the last `KVCache.pin`), which are never dropped."""
     place: Placement = absolute
     layer: type[Layer] = Plain
     """In which form keys and values are kept: `Plain`, `Fixed` (with `absolute`) or `Int8`."""
@@ -201,16 +201,18 @@ class CachePolicy:
         if self.sinks < 0 or (self.window is not None and self.window < 0):
             raise ValueError(f"window {self.window} and sinks {self.sinks} must not be negative")
 
-    def kept(self, times: Sequence[float]) -> list[int]:
-        """Return the indices that survive, of slots at these times in cache order.
+    def kept(self, times: Sequence[float], pinned: int = 0) -> list[int]:
+        """Return the indices that survive, of slots at these times in cache order; sinks are those from `pinned` on.
 
         Beside the sinks those nearest in time to the last one stay: the most recent ones, and what lies just ahead.
         """
         slots = len(times)
         if self.window is None or slots <= self.sinks + self.window:
             return list(range(slots))
-        others = sorted(range(self.sinks, slots), key=lambda index: (abs(times[index] - times[-1]), -index))
-        return [*range(self.sinks), *sorted(others[: self.window])]
+        sinks = range(pinned, min(pinned + self.sinks, slots))
+        others = [index for index in range(slots) if index not in sinks]
+        others.sort(key=lambda index: (abs(times[index] - times[-1]), -index))
+        return sorted([*sinks, *others[: self.window]])
 
 
 def _no_table() -> Tensor:
@@ -227,6 +229,7 @@ class KVCache:
     def __init__(self, policy: CachePolicy | None = None) -> None:
         self.policy = policy or CachePolicy()
         self.slots_written = 0
+        self._pinned = 0
         self._layers: list[Layer] = []
         self._past_BF: Tensor | None = None
         self._placed_BF: Tensor | None = None
@@ -307,7 +310,7 @@ class KVCache:
         else:
             self._past_BF = torch.cat((self._past_BF, new_BF), dim=1)
             self._placed_BF = torch.cat((self._placed_BF, new_placed_BF), dim=1)
-        self.keep(self.policy.kept(self._past_BF[0].tolist()))
+        self.keep(self.policy.kept(self._past_BF[0].tolist(), self._pinned))
 
     def buffers(self) -> Iterator[Tensor]:
         """Everything that it holds of keys and values."""
@@ -324,6 +327,11 @@ class KVCache:
         for buffer in self.buffers():
             buffer[:, :, : len(tokens)] = buffer[:, :, tokens.to(buffer.device)]
         self._past_BF, self._placed_BF = self._past_BF[:, index], self._placed_BF[:, index]
+        self._pinned = sum(slot < self._pinned for slot in slots)
+
+    def pin(self) -> None:
+        """Let the next slots that are written be the sinks; those before are dropped like any other."""
+        self._pinned = len(self)
 
     def _layer(self, index: int, end: int, like_BNLE: Tensor) -> Layer:
         """Return a layer with room for `end` tokens."""

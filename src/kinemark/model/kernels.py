@@ -1,19 +1,22 @@
-"""What attention computes with: rotations of queries and keys, masks over slots, and the softmax.
+"""What blocks compute with: norms with modulation, rotations of queries and keys, masks over slots, the softmax.
 
-B batch, F slots, h w tokens in a column and a row of a slot, L tokens (of all slots, in raster order), K tokens
-attended to, N heads, E width of a head, P rotary pairs (E / 2), R some of the queries.
+B batch, F slots, D width, S tokens of a slot (h in a column, w in a row), L tokens of all slots in raster order, K
+tokens attended to, N heads, E width of a head, P rotary pairs (E / 2), R some of the queries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, cached_property, update_wrapper
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from shutil import which
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
 from einops import rearrange
 from torch import Tensor
+from torch.utils._triton import has_triton
 
 if TYPE_CHECKING:
     from kinemark.model.configs import TransformerConfig
@@ -25,6 +28,61 @@ _MANY: Final = 128
 
 MaskOf = Callable[[int, int], Tensor]
 """(tokens of a slot that attend, tokens of a slot that are attended to) -> mask, as of `block_causal_mask`."""
+
+
+class Fused:
+    """A function of tensors that the compiler makes one kernel of where that is fast: on a GPU, and for inference.
+
+    Elsewhere, and where there is nothing to compile with, it runs as it is written. The function is `__wrapped__`.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        update_wrapper(self, function)
+        self._function = function
+
+    @cached_property
+    def compiled(self) -> Callable[..., Tensor]:
+        """The function as the compiler makes it, on any device; the compiler is only imported now."""
+        return torch.compile(self._function)
+
+    def __call__(self, x: Tensor, *others: Any) -> Tensor:  # noqa: ANN401  whatever the function takes
+        """The function's result."""
+        free = x.device.type == "cuda" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        return self.compiled(x, *others) if free and _can_compile() else self._function(x, *others)
+
+
+@cache
+def _can_compile() -> bool:
+    """Whether Triton is here, and the C compiler that it needs."""
+    return has_triton() and any(map(which, ("cc", "gcc", "clang")))
+
+
+@Fused
+def modulated_norm(x_BLD: Tensor, shift_BF1D: Tensor, scale_BF1D: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+    """Return norm(x) (1 + scale) + shift in a dtype, each slot with its own (adaLN, arXiv 2212.09748, section 3.2)."""
+    normed_BLD = F.layer_norm(x_BLD, x_BLD.shape[-1:], eps=eps)
+    modulated_BFSD = torch.addcmul(shift_BF1D, by_slot(normed_BLD, shift_BF1D), 1 + scale_BF1D)
+    return modulated_BFSD.flatten(1, 2).to(dtype)
+
+
+@Fused
+def gated_add(x_BLD: Tensor, gate_BF1D: Tensor, update_BLD: Tensor) -> Tensor:
+    """Return x + gate * update, each slot with its own gate."""
+    update_BFSD = by_slot(update_BLD.float(), gate_BF1D)
+    return torch.addcmul(by_slot(x_BLD, gate_BF1D), gate_BF1D, update_BFSD).flatten(1, 2)
+
+
+@Fused
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Root-mean-square norm over the last dimension, in float32, cast back before the learned scale (as in Wan)."""
+    scaled: Tensor = F.rms_norm(x.float(), x.shape[-1:], eps=eps).type_as(x) * weight
+    return scaled
+
+
+def by_slot(x_BLD: Tensor, like_BF1D: Tensor) -> Tensor:
+    """Tokens with a dimension for slots, of which another tensor has so many: `[B, F, S, D]`."""
+    batch, slots, _, width = like_BF1D.shape
+    return x_BLD.reshape(batch, slots, -1, width)
 
 
 def rotary_table(
@@ -73,6 +131,7 @@ def _axis(position: Tensor, pairs: int, base: float) -> Tensor:
     return torch.stack((angle.cos(), angle.sin()), dim=-1).float()
 
 
+@Fused
 def rotate(x_BNLE: Tensor, table_B1LP2: Tensor) -> Tensor:
     """Turn consecutive channel pairs of queries or keys by a `rotary_table`, in float32."""
     pairs = x_BNLE.float().reshape(*x_BNLE.shape[:-1], -1, 2)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention, look_near
 from kinemark.model.configs import TIMESTEPS
-from kinemark.model.kernels import block_causal_mask, rotary_table
+from kinemark.model.kernels import block_causal_mask, by_slot, gated_add, modulated_norm, rotary_table
 from kinemark.model.layers import FeedForward, FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
 from kinemark.model.precision import fast_dtype, no_autocast
 from kinemark.model.waiting import Waiting
@@ -44,12 +44,11 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.width
+        self.eps = config.eps
         self.modulation = nn.Parameter(torch.zeros(1, 6, width))
-        self.norm1 = nn.LayerNorm(width, config.eps, elementwise_affine=False)
         self.self_attn = SelfAttention(config)
         self.norm3 = FloatLayerNorm(width, config.eps)
         self.cross_attn = CrossAttention(config)
-        self.norm2 = nn.LayerNorm(width, config.eps, elementwise_affine=False)
         self.ffn = FeedForward(width, config.ffn)
 
     def forward(
@@ -74,26 +73,10 @@ class Block(nn.Module):
         dtype = self.self_attn.norm_q.weight.dtype
         modulation = (self.modulation.float() + noise_BF6D).unsqueeze(3).unbind(2)
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation
-        attended = self.self_attn(_modulate(self.norm1(x_BLD), shift1, scale1).to(dtype), scene, join)
-        x_BLD = _gated_add(x_BLD, gate1, attended)
+        attended = self.self_attn(modulated_norm(x_BLD, shift1, scale1, self.eps, dtype), scene, join)
+        x_BLD = gated_add(x_BLD, gate1, attended)
         x_BLD = x_BLD + self.cross_attn(self.norm3(x_BLD).to(dtype), text, image_BKD)
-        return _gated_add(x_BLD, gate2, self.ffn(_modulate(self.norm2(x_BLD), shift2, scale2).to(dtype)))
-
-
-def _modulate(x_BLD: Tensor, shift_BF1D: Tensor, scale_BF1D: Tensor) -> Tensor:
-    """Return x (1 + scale) + shift, each slot with its own (adaLN of DiT, arXiv 2212.09748, section 3.2)."""
-    return torch.addcmul(shift_BF1D, _by_slot(x_BLD, shift_BF1D), 1 + scale_BF1D).flatten(1, 2)
-
-
-def _gated_add(x_BLD: Tensor, gate_BF1D: Tensor, update_BLD: Tensor) -> Tensor:
-    """Return x + gate * update, each slot with its own gate."""
-    update_BFSD = _by_slot(update_BLD.float(), gate_BF1D)
-    return torch.addcmul(_by_slot(x_BLD, gate_BF1D), gate_BF1D, update_BFSD).flatten(1, 2)
-
-
-def _by_slot(x_BLD: Tensor, like_BF1D: Tensor) -> Tensor:
-    batch, slots, _, width = like_BF1D.shape
-    return x_BLD.reshape(batch, slots, -1, width)
+        return gated_add(x_BLD, gate2, self.ffn(modulated_norm(x_BLD, shift2, scale2, self.eps, dtype)))
 
 
 class Head(nn.Module):
@@ -102,14 +85,14 @@ class Head(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         _, height, width = config.patch
-        self.norm = nn.LayerNorm(config.width, config.eps, elementwise_affine=False)
+        self.eps = config.eps
         self.head = nn.Linear(config.width, config.out_channels * height * width)
         self.modulation = nn.Parameter(torch.zeros(1, 2, config.width))
 
     def forward(self, x_BLD: Tensor, level_BFD: Tensor) -> Tensor:
         """Return patches, L by (patch rows, patch columns, channels)."""
         shift, scale = (self.modulation.float() + level_BFD.unsqueeze(2)).unsqueeze(3).unbind(2)
-        patches: Tensor = self.head(_modulate(self.norm(x_BLD), shift, scale).to(self.head.weight.dtype))
+        patches: Tensor = self.head(modulated_norm(x_BLD, shift, scale, self.eps, self.head.weight.dtype))
         return patches
 
 
@@ -254,7 +237,7 @@ class Transformer(nn.Module):
             x_BCFHW = self.noise_filter(x_BCFHW, sigma_BF)
         x_BLD = self.patch_embedding(self._beside(x_BCFHW, condition_BCFHW)).float()
         if self.sharing is not None:
-            x_BLD = _by_slot(x_BLD, noise_BF6D[:, :, :1])[:, :, self.sharing.own(scene.tokens)].flatten(1, 2)
+            x_BLD = by_slot(x_BLD, noise_BF6D[:, :, :1])[:, :, self.sharing.own(scene.tokens)].flatten(1, 2)
         for index, block in enumerate(self._each_block()):
             join = None if cache is None else partial(cache.join, index)
             x_BLD = block(x_BLD, noise_BF6D, read.keys[index], scene, join, image)

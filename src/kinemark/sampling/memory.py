@@ -116,6 +116,14 @@ def leave(memory: Memory) -> None:
     """Let everything stay as it was read."""
 
 
+def pin(memory: Memory) -> None:
+    """Begin a shot: what is made first under the new prompt is never dropped, in place of what was before.
+
+    (LongLive 2.0's sinks of several shots; its jump in time between shots is not made.)
+    """
+    memory.cache.pin()
+
+
 @dataclass(frozen=True, slots=True)
 class Flush:
     """Forget everything but the first slots and the last ones (Infinity-RoPE, arXiv 2511.20649: KV flush)."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kinemark.model.cache import CachePolicy, Fixed, Plain, absolute, sinks_before_window, window_relative
-from kinemark.sampling.memory import Flush
+from kinemark.sampling.memory import Flush, pin
 from kinemark.sampling.schedule import Listed, Shifted, WanLevels, listed
 from kinemark.sampling.solvers import renoise, unipc
 from kinemark.sampling.streaming import SamplerConfig
@@ -96,8 +96,10 @@ METHODS: Final[Mapping[str, SamplerConfig]] = {
     # LongLive 1.0 (arXiv 2509.22622), and its variant that numbers what it remembers.
     "longlive": causal(3, attends=12, sinks=3),
     "longlive-infinity": causal(3, attends=12, sinks=3, place=window_relative),
-    # LongLive 2.0: solver steps in place of new noise.
-    "longlive-2": replace(causal(8, attends=32, sinks=8, place=window_relative, schedule=WanLevels(5.0)), solver=unipc),
+    # LongLive 2.0: solver steps in place of new noise; each shot has sinks of its own.
+    "longlive-2": replace(
+        causal(8, attends=32, sinks=8, place=window_relative, schedule=WanLevels(5.0)), solver=unipc, on_prompt=pin
+    ),
     # Infinity-RoPE (arXiv 2511.20649), on weights of Self-Forcing.
     "infinity-rope": replace(causal(3, attends=6, sinks=1, place=window_relative), on_prompt=Flush(first=1, last=2)),
     # Rolling Forcing (arXiv 2509.25161): five blocks under way; the first block of all is read right before the three

@@ -21,6 +21,7 @@ from kinemark.sampling.conditions import Use
 from kinemark.sampling.flow import noised, per_slot, read_by
 from kinemark.sampling.memory import Memory, OnPrompt, reread
 from kinemark.sampling.order import Run, in_order, ranks
+from kinemark.sampling.reuse import Reusing
 from kinemark.sampling.schedule import Schedule, Shifted, noise_matrix, shifted_sigmas
 from kinemark.sampling.solvers import Step, Watcher, adams_bashforth, integrate
 
@@ -74,6 +75,8 @@ class SamplerConfig:
         joint_blocks: so many blocks are denoised together, each a level behind the one before it (Rolling Forcing,
             arXiv 2509.25161, section 3.2); needs a solver that leaves nothing from step to step.
         solver: the step of the solver.
+        reuse: how far a velocity may be foretold to be off for the last one to be used again (`sampling.reuse`); 0:
+            every step asks.
         cache: what the cache keeps of a long clip: by default the first slot, which shows the scene, and as many more
             as spark was trained to look back on, never further away than in training.
         coarse: how a model with a scene expert makes the pass that decides the scene on smaller latents.
@@ -90,6 +93,7 @@ class SamplerConfig:
     rebuild: int = 0
     joint_blocks: int = 1
     solver: Step = adams_bashforth
+    reuse: float = 0.0
     cache: CachePolicy = field(default_factory=lambda: CachePolicy(window=8, sinks=1, place=within(8.0)))
     coarse: Coarse = Coarse()
 
@@ -288,7 +292,8 @@ def _solve(
     def fresh(step: int) -> Tensor:
         return conditions.noise(block.slots, Use.AGAIN + step)
 
-    return integrate(ask, _start(conditions, block), block.sigma_SF, config.solver, fresh, watch)
+    velocity = Reusing(ask, config.reuse) if config.reuse else ask
+    return integrate(velocity, _start(conditions, block), block.sigma_SF, config.solver, fresh, watch)
 
 
 def _start(conditions: Conditions, block: Block) -> Tensor:
