@@ -63,7 +63,7 @@ def generate(
     model: str | Model = "spark",
     seconds: float = 4.0,
     fps: int | None = None,
-    size: str | tuple[int, int] = (256, 256),
+    size: str | tuple[int, int] | None = None,
     seed: int | None = None,
     steps: int | None = None,
     guidance: float | None = None,
@@ -78,7 +78,7 @@ def generate(
         seconds: length of the clip, more than 0 and at most 60.
         fps: frames a second, 1 to 30; by default those that the model learnt to move at (spark: 8). Others play its
             motion faster or slower.
-        size: (height, width) in pixels, or text "WIDTHxHEIGHT".
+        size: (height, width) in pixels, or text "WIDTHxHEIGHT"; the model's if None (spark: 256x256).
         seed: 0 or more; a random one if None. The same request with the same seed is the same clip.
         steps: solver steps of the first slot, and at most so many of each later one; the model's if None.
         guidance: how closely to follow the prompt; 1 is not at all more than the model does by itself. The model's if
@@ -111,7 +111,7 @@ def begin(
     model: str | Model = "spark",
     seconds: float = 4.0,
     fps: int | None = None,
-    size: str | tuple[int, int] = (256, 256),
+    size: str | tuple[int, int] | None = None,
     seed: int | None = None,
     steps: int | None = None,
     guidance: float | None = None,
@@ -128,7 +128,7 @@ def begin(
     report = progress or _silent
     entry = find_model(model) if isinstance(model, str) else Entry(model.target, lambda: model)
     fps = entry.target.fps if fps is None else fps
-    timeline = request if isinstance(request, Timeline) else _timeline(request, seconds, fps, size)
+    timeline = request if isinstance(request, Timeline) else _timeline(request, seconds, fps, size or entry.target.size)
     _check_timeline(timeline)
     together = join()
     seed = together.agreed(_seed(seed))
@@ -244,6 +244,12 @@ def _check_model(timeline: Timeline, model: Model) -> None:
         raise RequestError(
             f"size {width}x{height} is out of range for {model.name}: each side has {least} to {most} pixels; "
             f"ask for {near_width}x{near_height}"
+        )
+    if model.target.frames is not None and timeline.num_frames > model.target.frames:
+        raise RequestError(
+            f"{timeline.num_frames} frames are more than {model.name} was trained to make at once, which is "
+            f"{model.target.frames} ({model.target.frames / model.target.fps:.1f} s); ask for fewer, or choose a model "
+            "that streams (kinemark models list)"
         )
     for span in timeline.prompts:
         model.text.check(span.text)

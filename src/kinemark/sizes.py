@@ -34,11 +34,13 @@ class Target:
         fps: frames a second that the model learnt to move at.
         size: height and width in pixels where nobody asks for another.
         sizes: which it makes.
+        frames: the most that it was trained to make at once; None: a clip may be as long as is asked.
     """
 
     fps: int
     size: tuple[int, int]
     sizes: SizeRange
+    frames: int | None = None
 
 
 SPARK_SIZES: Final = SizeRange(multiple=32, least=128, most=512)

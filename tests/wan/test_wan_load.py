@@ -149,6 +149,9 @@ def test_what_a_model_cannot_do_is_said(folder):
     ):
         with pytest.raises(RequestError, match=error):
             generate(**request, model=model)
+    short = load(folder, replace(release := tiny_release(), target=replace(release.target, frames=17)))
+    with pytest.raises(RequestError, match=r"32 frames are more than .* at once, which is 17 \(1.1 s\); ask for fewer"):
+        generate(PROMPT, model=short, seconds=2, size=(64, 96))
     few = load(folder, tiny_release(method="fastwan", guidance=(1.0,)))
     with pytest.raises(RequestError, match="distilled to sample in 3 steps; leave --steps out"):
         generate(PROMPT, model=few, seconds=0.5, size=(64, 96), steps=5)

@@ -96,7 +96,7 @@ def _bidirectional(
     size: tuple[int, int] = (480, 832),
     sizes: SizeRange = _SMALL,
 ) -> Release:
-    target = Target(fps=fps, size=size, sizes=sizes)
+    target = Target(fps=fps, size=size, sizes=sizes, frames=5 * fps + 1)
     return Release(name, repository, APACHE, about, config, method, target, guidance, boundary)
 
 
