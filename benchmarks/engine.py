@@ -4,8 +4,10 @@
 
 "small" is for trying the script, "cpu" has 100 million weights and 1,280 video tokens, the others are Wan's (a GPU, and
 random weights: speed does not depend on them). Each runs in the precision that the device is measured to be fast at,
-eager and compiled; a ratio above 1 says that Kinemark is faster. On a GPU it also streams with the causal four-step
-method behind a window of 12 slots, denoising only and with decoding.
+eager and compiled; a ratio above 1 says that Kinemark is faster. On a GPU, Kinemark fuses its small kernels without
+being compiled as a whole, weights of 8 bits are measured too (with how far off their answer is), and it streams with
+the causal four-step method behind a window of 12 slots, denoising only and with decoding. `peak_memory_ratio` is of
+all that is alive while a step runs, weights included; below 1 Kinemark takes less.
 
 Two factors of published speeds are kept apart: these are kernels, at an equal number of steps; fewer steps are a
 distilled model's.
@@ -14,6 +16,7 @@ distilled model's.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import time
@@ -27,14 +30,16 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from kinemark.model.configs import TransformerConfig, wan_1_3b, wan_5b, wan_14b
 from kinemark.model.naming import to_diffusers
 from kinemark.model.precision import fast_dtype
+from kinemark.model.quantised import KINDS, quantise
 from kinemark.model.transformer import Transformer
 from kinemark.sampling.conditions import Conditions
 from kinemark.sampling.methods import METHODS
 from kinemark.sampling.streaming import stream
 from kinemark.wan.autoencoder import WanAutoencoder
+from kinemark.wan.memory import living
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor, nn
 
@@ -102,8 +107,11 @@ def in_turn(
     return {"ours_s": own, "theirs_s": other, "ratio": statistics.median(b / a for a, b in times)}
 
 
-def peak_of(call: Callable[[], object]) -> int:
-    """Bytes of GPU memory at the most while a call runs."""
+def peak_of(call: Callable[[], object], weights: Iterable[Tensor]) -> int:
+    """Bytes at the most while a call runs: of GPU memory, or on a CPU of weights and other tensors."""
+    if not torch.cuda.is_available():
+        kept = list(weights)
+        return living(call, kept)[0] + sum(weight.nbytes for weight in kept)
     torch.cuda.reset_peak_memory_stats()
     call()
     torch.cuda.synchronize()
@@ -177,10 +185,51 @@ def measure(size: Size, rounds: int, *, compiled: bool) -> dict[str, Any]:
         )
         figures |= {f"compiled_{key}": value for key, value in fast.items()}
         figures[f"{where}_step_ratio_compiled"] = fast["ratio"]
+    peaks = [
+        peak_of(call, network.parameters())
+        for call, network in ((partial(step, transformer), transformer), (partial(their_step, theirs), theirs))
+    ]
+    figures["peak_memory_ratio"] = peaks[0] / peaks[1]
     if device.type == "cuda":
+        figures["attention"] = attention_of(device)
         figures["gpu_step_ratio"] = figures["gpu_step_ratio_eager"]
-        figures["peak_memory_ratio"] = peak_of(partial(step, transformer)) / peak_of(partial(their_step, theirs))
         figures |= streaming(transformer, size, device)
+    figures |= in_8_bits(transformer, partial(their_step, theirs), (x, level, text), rounds, where)
+    return figures
+
+
+def attention_of(device: torch.device) -> str:
+    """Which of torch's kernels attends at the shapes of Wan's tokens."""
+    q = torch.zeros(1, 2, 4096, 128, device=device, dtype=torch.bfloat16)
+    able = torch.backends.cuda.SDPAParams(q, q, q, None, 0.0, False, False)  # noqa: FBT003  as torch has it
+    kinds = {
+        "cudnn": torch.backends.cuda.can_use_cudnn_attention(able),
+        "flash": torch.backends.cuda.can_use_flash_attention(able),
+        "efficient": torch.backends.cuda.can_use_efficient_attention(able),
+    }
+    return "+".join(kind for kind, can in kinds.items() if can) or "math"
+
+
+def in_8_bits(
+    transformer: Transformer,
+    their_step: Callable[[], object],
+    arguments: tuple[Tensor, Tensor, Tensor],
+    rounds: int,
+    where: str,
+) -> dict[str, float]:
+    """Steps with weights of 8 bits beside diffusers' of the same precision as before, and how far off answers are.
+
+    float8 is measured where the device computes with it.
+    """
+    x, level, text = arguments
+    whole = transformer(x, level, transformer.read(text)).float()
+    figures = {}
+    for name in ("int8", "float8") if where == "gpu" else ("int8",):
+        eighth = copy.deepcopy(transformer)
+        quantise(eighth.blocks, KINDS[name])
+        step = partial(eighth, x, level, eighth.read(text))
+        figures[f"{name}_error"] = float((step().float() - whole).norm() / whole.norm())
+        figures[f"{where}_step_ratio_{name}"] = in_turn(step, their_step, rounds, x.device)["ratio"]
     return figures
 
 

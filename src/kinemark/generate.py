@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kinemark.assistants import Expand
     from kinemark.engine import Model
     from kinemark.sampling.solvers import Watcher
+    from kinemark.sizes import Target
 
 MAX_FPS: Final = 30
 MAX_GUIDANCE: Final = 20.0
@@ -130,6 +131,7 @@ def begin(
     fps = entry.target.fps if fps is None else fps
     timeline = request if isinstance(request, Timeline) else _timeline(request, seconds, fps, size or entry.target.size)
     _check_timeline(timeline)
+    check_target(timeline, entry.target, model if isinstance(model, str) else model.name)
     together = join()
     seed = together.agreed(_seed(seed))
     settings = load_settings()
@@ -236,21 +238,28 @@ def _seed(seed: int | None) -> int:
     return seed
 
 
-def _check_model(timeline: Timeline, model: Model) -> None:
+def check_target(timeline: Timeline, target: Target, name: str) -> None:
+    """Make sure that a model makes clips of this size and length.
+
+    Raises:
+        RequestError: it does not.
+    """
     height, width = timeline.size
-    least, most = model.target.sizes.least, model.target.sizes.most
+    least, most = target.sizes.least, target.sizes.most
     if not all(least <= side <= most for side in timeline.size):
         near_height, near_width = (min(max(side, least), most) for side in timeline.size)
         raise RequestError(
-            f"size {width}x{height} is out of range for {model.name}: each side has {least} to {most} pixels; "
+            f"size {width}x{height} is out of range for {name}: each side has {least} to {most} pixels; "
             f"ask for {near_width}x{near_height}"
         )
-    if model.target.frames is not None and timeline.num_frames > model.target.frames:
+    if target.frames is not None and timeline.num_frames > target.frames:
         raise RequestError(
-            f"{timeline.num_frames} frames are more than {model.name} was trained to make at once, which is "
-            f"{model.target.frames} ({model.target.frames / model.target.fps:.1f} s); ask for fewer, or choose a model "
-            "that streams (kinemark models list)"
+            f"{timeline.num_frames} frames are more than {name} was trained to make at once, which is {target.frames} "
+            f"({target.frames / target.fps:.1f} s); ask for fewer, or choose one that streams (kinemark models list)"
         )
+
+
+def _check_model(timeline: Timeline, model: Model) -> None:
     for span in timeline.prompts:
         model.text.check(span.text)
     missing = timeline.needs - model.capabilities

@@ -106,6 +106,9 @@ def makes_clips(verb: Callable[..., Request], suffix: str = ".mp4") -> Callable[
 
 def _foretell(entry: Entry, request: Request, options: Common) -> None:
     """What making it would take; no prompt is judged, for nothing is made."""
+    from kinemark.generate import check_target
+
+    check_target(request.timeline, entry.target, options.model)
     if entry.estimate is None:
         told = f"{options.model} takes half a gigabyte of memory, and on two cores about as long as the clip lasts."
         facts: dict[str, Any] = {"model": options.model, "told": told}

@@ -103,10 +103,13 @@ class SelfAttention(Attention):
 
     def forward(self, x_BLD: Tensor, scene: Scene, join: Join | None) -> Tensor:
         """Attend from every token to all that the scene allows, cached ones included."""
-        heads_BNLE = (self._split(self.norm_q(self.q(x_BLD))), self._split(self.norm_k(self.k(x_BLD))))
-        q_BNLE, raw_BNLE, v_BNKE = map(scene.to_heads, (*heads_BNLE, self._split(self.v(x_BLD))))
-        q_BNLE, k_BNKE = rotate(q_BNLE, scene.table_B1LP2), rotate(raw_BNLE, scene.table_B1LP2)
-        if join is not None:
+        q_BNLE = rotate(scene.to_heads(self._split(self.norm_q(self.q(x_BLD)))), scene.table_B1LP2)
+        raw_BNLE = scene.to_heads(self._split(self.norm_k(self.k(x_BLD))))
+        v_BNKE = scene.to_heads(self._split(self.v(x_BLD)))
+        k_BNKE = rotate(raw_BNLE, scene.table_B1LP2)
+        if join is None:
+            del raw_BNLE  # not to be alive, unused, where memory is at its most
+        else:
             k_BNKE, v_BNKE = join(raw_BNLE, k_BNKE, v_BNKE)
         return self._merge(scene.to_tokens(scene.attend(q_BNLE, k_BNKE, v_BNKE), self.heads))
 

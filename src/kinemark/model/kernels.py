@@ -21,8 +21,8 @@ from torch.utils._triton import has_triton
 if TYPE_CHECKING:
     from kinemark.model.configs import TransformerConfig
 
-#: Scores that are held at a time: 4 MiB of them, which a core's cache has room for.
-_SCORES: Final = 1 << 21
+#: Scores that are held at a time, twice: 2 MiB of them, which a processor's cache has room for.
+_SCORES: Final = 1 << 20
 #: Queries from which matrix products pay.
 _MANY: Final = 128
 
@@ -67,9 +67,16 @@ def modulated_norm(x_BLD: Tensor, shift_BF1D: Tensor, scale_BF1D: Tensor, eps: f
 
 @Fused
 def gated_add(x_BLD: Tensor, gate_BF1D: Tensor, update_BLD: Tensor) -> Tensor:
-    """Return x + gate * update, each slot with its own gate."""
+    """Return x + gate * update, each slot with its own gate; written over x where no gradients are kept."""
+    add = torch.Tensor.addcmul if torch.is_grad_enabled() else torch.Tensor.addcmul_
     update_BFSD = by_slot(update_BLD.float(), gate_BF1D)
-    return torch.addcmul(by_slot(x_BLD, gate_BF1D), gate_BF1D, update_BFSD).flatten(1, 2)
+    added_BFSD: Tensor = add(by_slot(x_BLD, gate_BF1D), gate_BF1D, update_BFSD)
+    return added_BFSD.flatten(1, 2)
+
+
+def added(x: Tensor, update: Tensor) -> Tensor:
+    """Return x + update, written over x where no gradients are kept."""
+    return x + update if torch.is_grad_enabled() else x.add_(update)
 
 
 @Fused
@@ -199,8 +206,11 @@ def _attend_in_products(q_BNLE: Tensor, k_BNKE: Tensor, v_BNKE: Tensor) -> Tenso
     for batch, head in product(*map(range, heads)):
         k_EK, v_KE = k_BNKE[batch, head].mT, v_BNKE[batch, head]
         for start in range(0, q_BNLE.shape[2], rows):
-            q_RE = q_BNLE[batch, head, start : start + rows]
-            top_R1 = (q_RE @ k_EK).amax(dim=-1, keepdim=True) * -scale
-            weight_RK = torch.addmm(top_R1, q_RE, k_EK, alpha=scale).softmax(dim=-1)
-            out_BLNE[batch, start : start + rows, head] = weight_RK @ v_KE
+            some = slice(start, start + rows)
+            out_BLNE[batch, some, head] = _attend_rows(q_BNLE[batch, head, some], k_EK, v_KE, scale)
     return out_BLNE.transpose(1, 2)
+
+
+def _attend_rows(q_RE: Tensor, k_EK: Tensor, v_KE: Tensor, scale: float) -> Tensor:
+    top_R1 = (q_RE @ k_EK).amax(dim=-1, keepdim=True) * -scale
+    return torch.addmm(top_R1, q_RE, k_EK, alpha=scale).softmax(dim=-1) @ v_KE

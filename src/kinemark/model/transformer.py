@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from kinemark.model.attention import CrossAttention, Join, Scene, SelfAttention, look_near
 from kinemark.model.configs import TIMESTEPS
-from kinemark.model.kernels import block_causal_mask, by_slot, gated_add, modulated_norm, rotary_table
+from kinemark.model.kernels import added, block_causal_mask, by_slot, gated_add, modulated_norm, rotary_table
 from kinemark.model.layers import FeedForward, FloatLayerNorm, ImageEmbedding, NoiseFilter, PatchEmbedding, TanhGELU
 from kinemark.model.precision import fast_dtype, no_autocast
 from kinemark.model.waiting import Waiting
@@ -63,7 +63,7 @@ class Block(nn.Module):
         """Return the residual stream (float32) after this block.
 
         Args:
-            x_BLD: the residual stream.
+            x_BLD: the residual stream; written over where no gradients are kept.
             noise_BF6D: projected noise level of each slot, float32.
             text: keys and values of the text (`CrossAttention.keys_of`).
             scene: what the tokens stand among.
@@ -75,7 +75,7 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation
         attended = self.self_attn(modulated_norm(x_BLD, shift1, scale1, self.eps, dtype), scene, join)
         x_BLD = gated_add(x_BLD, gate1, attended)
-        x_BLD = x_BLD + self.cross_attn(self.norm3(x_BLD).to(dtype), text, image_BKD)
+        x_BLD = added(x_BLD, self.cross_attn(self.norm3(x_BLD).to(dtype), text, image_BKD))
         return gated_add(x_BLD, gate2, self.ffn(modulated_norm(x_BLD, shift2, scale2, self.eps, dtype)))
 
 
@@ -161,7 +161,8 @@ class Transformer(nn.Module):
     def in_fast_precision(self, device: torch.device | None = None, *, waiting: int = 0) -> Transformer:
         """Turn the weights into the precision that a device is fast at, there, and return self: for inference.
 
-        `always_float` stays float32. Each weight is turned by itself, so that there are never two copies of all.
+        The head stays float32, because its output is the picture. Each weight is turned by itself, so that there are
+        never two copies of all of them.
 
         Args:
             device: where they go; by default they stay where they are.
@@ -170,19 +171,13 @@ class Transformer(nn.Module):
         device = device or self.head.head.weight.device
         blocks, self.blocks = self.blocks, nn.ModuleList()
         self.to(device, fast_dtype(device))
-        for module in self.always_float:
-            module.float()
+        self.head.float()
         self.blocks = blocks
         stay = len(blocks) - waiting
         for block in blocks[:stay]:
             block.to(device, fast_dtype(device))
         self.waiting = Waiting.of(list(blocks[stay:]), device, fast_dtype(device)) if waiting else None
         return self
-
-    @property
-    def always_float(self) -> tuple[nn.Module, ...]:
-        """What computes in float32 whatever blocks do: levels of noise, and the head, whose output is the picture."""
-        return self.time_embedding, self.time_projection, self.head
 
     def _each_block(self) -> Iterator[Block]:
         """The blocks in order, each with its weights where it computes."""

@@ -71,8 +71,7 @@ def step_cost(
     config, policy, slots = release.config, sampler.cache, work.slots
     with torch.device("meta"):
         transformer = Transformer(config).to(dtype)
-        for module in transformer.always_float:
-            module.float()
+        transformer.head.float()
         latent = torch.empty(batch, config.in_channels, 1, *work.latent)
         level, text = torch.empty(batch), torch.empty(batch, config.text_len, config.text_dim)
         condition = torch.empty(batch, config.condition_channels, 1, *work.latent)

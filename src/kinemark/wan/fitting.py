@@ -70,8 +70,8 @@ def fit(
     dtype = fast_dtype(device)
     experts, layers = len(release.guidance), release.config.layers
     block = release.block_parameters * (kind.dtype if kind else dtype).itemsize
-    around = release.parameters - experts * (layers * release.block_parameters + release.float_parameters)
-    weights = experts * (layers * block + 4 * release.float_parameters) + dtype.itemsize * around
+    around = release.parameters - experts * layers * release.block_parameters
+    weights = experts * layers * block + dtype.itemsize * around
     room = int(free * _SPARE)
     step, flop = step_cost(release, dtype, 2 if guided else 1, work, sampler)
     whole = Fit(in_turn=False, waiting=0, layers=layers, weights=weights, step=step, flop=flop, fits=True)

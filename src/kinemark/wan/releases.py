@@ -64,11 +64,6 @@ class Release:
         """Of one block of one of them."""
         return _count(self._shallow().blocks[0])
 
-    @property
-    def float_parameters(self) -> int:
-        """Of what stays float32 in one of them (`Transformer.always_float`)."""
-        return sum(map(_count, self._shallow().always_float))
-
     def _shallow(self) -> Transformer:
         with torch.device("meta"):
             return Transformer(replace(self.config, layers=1))
