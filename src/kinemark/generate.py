@@ -21,7 +21,7 @@ from kinemark.catalogue import Entry, find_model
 from kinemark.clips import Clip, Take
 from kinemark.errors import RequestError
 from kinemark.provenance.signing.given import given_spans
-from kinemark.rollout import conditions_of, roll
+from kinemark.rollout import conditions_of, roll, scaled
 from kinemark.safety.gates import BlockGate
 from kinemark.sampling.flow import clean_from_velocity, per_slot
 from kinemark.sampling.sides import count_all_steps, sides
@@ -31,11 +31,12 @@ from kinemark.timeline import MAX_SECONDS, Timeline
 from kinemark.together import join
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
     from kinemark.assistants import Expand
+    from kinemark.data.video import Frames
     from kinemark.engine import Model
     from kinemark.sampling.solvers import Watcher
     from kinemark.sizes import Target
@@ -118,8 +119,11 @@ def begin(
     guidance: float | None = None,
     progress: Progress | None = None,
     expand: Expand | None = None,
+    delivered: tuple[int, int] | None = None,
 ) -> Take:
     """Do everything that comes before the first frame, and return the clip in the making; arguments as in `generate`.
+
+    With `delivered`, a height and a width, frames are scaled to that before they are judged.
 
     Raises:
         RequestError: the request cannot be carried out.
@@ -163,7 +167,7 @@ def begin(
     return Take(
         num_frames=timeline.num_frames,
         fps=timeline.fps,
-        size=timeline.size,
+        size=delivered or timeline.size,
         prompt="\n".join(admitted.texts),
         model=loaded.name,
         weights_digest=loaded.weights_digest,
@@ -172,10 +176,17 @@ def begin(
         given=given_spans(timeline.caps, timeline.fps),
         sources=timeline.sources,
         gate=BlockGate(timeline.fps, admitted.judgements, admitted.policy, admitted.content),
-        pieces=roll(timeline, loaded, experts, conditions, sampler, watch),
+        pieces=_scaled(roll(timeline, loaded, experts, conditions, sampler, watch), timeline.size, delivered),
         finish=lambda decision: enter_uses(admitted, decision, loaded.name, settings),
         elsewhere=loaded.device.type != "cpu",
     )
+
+
+def _scaled(pieces: Iterator[Frames], size: tuple[int, int], delivered: tuple[int, int] | None) -> Iterator[Frames]:
+    """Frames at the size at which they are delivered; kept frames are scaled like made ones."""
+    if delivered is None or delivered == size:
+        return pieces
+    return (scaled(piece, delivered) for piece in pieces)
 
 
 # From what people write to values; each error says the value, the rule and what to do.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange, repeat
+from torch.nn import functional
 
 from kinemark.model.autoencoder import COLOURS
 from kinemark.sampling.conditions import Conditions, drawn
@@ -49,6 +50,14 @@ def roll(
     for picture_CHW in model.joined(decoded, [cap == 0 for cap in timeline.caps]):
         bytes_CHW = (picture_CHW * 255).round().to(torch.uint8)
         yield rearrange(bytes_CHW, "C H W -> 1 H W C").contiguous().numpy()
+
+
+def scaled(frames_THWC: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Frames at another size (height, width), by cubic interpolation, with what is between pixels averaged."""
+    video_TCHW = rearrange(torch.from_numpy(frames_THWC), "T H W C -> T C H W").float()
+    larger_TCHW = functional.interpolate(video_TCHW, size, mode="bicubic", antialias=True)
+    bytes_TCHW = larger_TCHW.round().clamp(0, 255).to(torch.uint8)
+    return rearrange(bytes_TCHW, "T C H W -> T H W C").contiguous().numpy()
 
 
 def _decoded(timeline: Timeline, model: Model, slots: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -6,6 +6,8 @@
 | KINEMARK_RETENTION_DAYS | days for which prompts, and words written to the desk, are kept | 30 |
 | KINEMARK_WEIGHTS | int8 or float8: large models run with weights of 8 bits, in half the memory | as they are |
 | KINEMARK_REUSE | how far an answer of a model of many steps may be off to be used again, 0 to 0.2 | 0: never |
+| KINEMARK_DATABASE | the server's queue: sqlite:///path, or postgresql://user@host/name | in KINEMARK_HOME |
+| KINEMARK_STORAGE | the server's files: a folder, or s3://bucket/prefix | in KINEMARK_HOME |
 | KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
 
@@ -30,6 +32,8 @@ class Settings:
     home: Path
     profiles: str = ""
     retention_days: int = RETENTION_DAYS
+    database: str = ""
+    storage: str = ""
     weights: str = ""
     reuse: float = 0.0
 
@@ -37,6 +41,21 @@ class Settings:
     def keys_dir(self) -> Path:
         """Folder of the signing and watermark keys; its files have mode 600."""
         return self.home / "keys"
+
+    @property
+    def database_url(self) -> str:
+        """Where the server's queue is."""
+        return self.database or f"sqlite:///{self.home / 'jobs.sqlite'}"
+
+    @property
+    def storage_url(self) -> str:
+        """Where the server's files are."""
+        return self.storage or str(self.home / "files")
+
+    @property
+    def aliases_path(self) -> Path:
+        """Names of models that the operator adds."""
+        return self.home / "aliases.toml"
 
     @property
     def models_dir(self) -> Path:
@@ -114,6 +133,8 @@ def load_settings() -> Settings:
     return Settings(
         home=Path(os.environ.get("KINEMARK_HOME") or default).expanduser(),
         profiles=os.environ.get("KINEMARK_PROFILES", ""),
+        database=os.environ.get("KINEMARK_DATABASE", ""),
+        storage=os.environ.get("KINEMARK_STORAGE", ""),
         weights=_weights(os.environ.get("KINEMARK_WEIGHTS", "")),
         reuse=_reuse(os.environ.get("KINEMARK_REUSE") or "0"),
         retention_days=_days(os.environ.get("KINEMARK_RETENTION_DAYS") or str(RETENTION_DAYS)),

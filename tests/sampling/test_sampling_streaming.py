@@ -18,7 +18,9 @@ from kinemark.sampling.streaming import SamplerConfig, plan, sample_jointly, sam
 
 SHAPE = (4, 5, 4, 4)
 KNOWN = torch.rand(1, *SHAPE, generator=torch.Generator().manual_seed(9))
-CONFIG = SamplerConfig(first_steps=4, steps=3, history_sigma=0.1)
+CONFIG = SamplerConfig(
+    first_steps=4, steps=3, history_sigma=0.1, cache=CachePolicy(window=8, sinks=1, place=within(8.0))
+)
 
 
 @pytest.fixture(scope="module")

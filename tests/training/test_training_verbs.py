@@ -110,13 +110,15 @@ def test_a_minute_is_ablated_in_its_sampler_alone(bench, monkeypatch):
 
     monkeypatch.setattr(verbs, "minute", minute)
     question = draw_questions(PLAIN, 1)[0]
-    TRIALS["minute without sink"](bench, question)
-    assert seen["sampler"].cache.sinks == seen["sampler"].coarse.memory.sinks == 0
-    assert seen["sampler"].cache.window == bench.sampler.cache.window
     TRIALS["minute without noise"](bench, question)
     assert seen["sampler"] == replace(bench.sampler, history_sigma=0.0)
-    TRIALS["minute without cache"](bench, question)
-    assert seen["sampler"].cache.window == seen["sampler"].coarse.memory.window == 1
+    TRIALS["minute with a long memory"](bench, question)
+    for memory, before in (
+        (seen["sampler"].cache, bench.sampler.cache),
+        (seen["sampler"].coarse.memory, bench.sampler.coarse.memory),
+    ):
+        assert (memory.window, memory.sinks) == (8, 1) != (before.window, before.sinks)
+        assert memory.place == before.place
 
 
 def test_drift_is_a_share_of_what_was_there():

@@ -33,6 +33,7 @@ from kinemark.cli import (
     remix,
     robustness,
     sealed,
+    serve,
     storyboard,
     sweep,
     system_card,
@@ -85,6 +86,8 @@ app.command(name="system-card")(system_card.system_card)
 app.command(name="sweep")(sweep.sweep)
 app.command(name="compliance")(compliance.compliance)
 app.command(name="info")(info.info)
+app.command(name="serve")(serve.serve)
+app.command(name="worker")(serve.worker)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(consent.consent_app, name="consent")

@@ -1,4 +1,4 @@
-"""`kinemark keys`: what signs here."""
+"""`kinemark keys`: what signs here, and who may ask the server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from kinemark.provenance.signing.keys import Keys
+    from kinemark.server.accounts import Accounts
 
 app = typer.Typer(
-    help="What signs here: show, replace, withdraw it, or sign with a certified key.", no_args_is_help=True
+    help="What signs here: show, replace, revoke it, or sign with a certified key; and keys of the server's API.",
+    no_args_is_help=True,
 )
 
 
@@ -33,6 +35,72 @@ def rotate() -> None:
     from kinemark.provenance.signing.rotation import rotate as change
 
     _show(change(_folder()), json=False)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="Whose it is.", show_default=False)],
+    scope: Annotated[str, typer.Option(help="What it may do: generate, verify, or both with a comma.")] = "generate",
+    limit: Annotated[str | None, typer.Option(help="How many clips it may ask for, such as 20/day.")] = None,
+    database: Annotated[str | None, typer.Option(help="Of the server.", show_default="in KINEMARK_HOME")] = None,
+    json: Json = False,
+) -> None:
+    """Make a key of the server's API. It is shown once, and only its hash is kept."""
+    key = _accounts(database).create(name, [one.strip() for one in scope.split(",")], _per_day(limit))
+    if json:
+        print_json({"key": key, "name": name})
+    else:
+        out().print(key, soft_wrap=True)
+
+
+@app.command(name="list")
+def list_keys(
+    database: Annotated[str | None, typer.Option(help="Of the server.", show_default="in KINEMARK_HOME")] = None,
+    json: Json = False,
+) -> None:
+    """List the keys of the server's API that are in force, by their ids."""
+    rows: list[dict[str, Any]] = [
+        {"id": one.id, "name": one.name, "scopes": sorted(one.scopes), "per_day": one.per_day}
+        for one in _accounts(database).all()
+    ]
+    if json:
+        print_json({"keys": rows})
+        return
+    for row in rows:
+        most = f"{row['per_day']} a day" if row["per_day"] else "any number"
+        out().print(f"{row['id']}  {row['name']}  {', '.join(row['scopes'])}  {most}", soft_wrap=True)
+
+
+@app.command()
+def withdraw(
+    id: Annotated[str, typer.Argument(help="The key's id, as keys list shows it.", show_default=False)],  # noqa: A002
+    database: Annotated[str | None, typer.Option(help="Of the server.", show_default="in KINEMARK_HOME")] = None,
+) -> None:
+    """Withdraw a key of the server's API; within half a minute nobody can use it."""
+    _accounts(database).withdraw(id)
+    out().print(f"{id} is withdrawn")
+
+
+def _accounts(database: str | None) -> Accounts:
+    from kinemark.cli.serve import require_server
+    from kinemark.settings import load_settings
+
+    require_server()
+    from kinemark.server.accounts import Accounts
+    from kinemark.server.database import open_database
+
+    settings = load_settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return Accounts(open_database(database or settings.database_url))
+
+
+def _per_day(limit: str | None) -> int | None:
+    if limit is None:
+        return None
+    count, _, span = limit.partition("/")
+    if span != "day" or not count.isascii() or not count.isdigit():
+        raise RequestError(f"limit is {limit!r}; write a number a day, such as 20/day")
+    return int(count)
 
 
 @app.command()

@@ -46,14 +46,13 @@ class Coarse:
         factor: how much smaller its latents are on each side.
         shift: of its noise schedule; the scene is decided at high noise.
         sigma: the noise level at which the fine pass takes over.
-        memory: what the cache of the fine pass keeps; its expert learns on shorter windows, for what is where is
-            settled and what is left is local.
+        memory: what the cache of the fine pass keeps, as in `SamplerConfig.cache`.
     """
 
     factor: int = 2
     shift: float = 4.0
     sigma: float = 0.4
-    memory: CachePolicy = CachePolicy(window=4, sinks=1, place=within(5.0))  # noqa: RUF009  a frozen value
+    memory: CachePolicy = CachePolicy(window=1, place=within(5.0))  # noqa: RUF009  a frozen value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,8 @@ class SamplerConfig:
         solver: the step of the solver.
         reuse: how far a velocity may be foretold to be off for the last one to be used again (`sampling.reuse`); 0:
             every step asks.
-        cache: what the cache keeps of a long clip: by default the first slot, which shows the scene, and as many more
-            as spark was trained to look back on, never further away than in training.
+        cache: what the cache keeps of a long clip: by default nothing but the slot before. spark was trained to look
+            back on eight, and with those a minute drifts twice as far: each adds its own errors (docs/log.md).
         coarse: how a model with a scene expert makes the pass that decides the scene on smaller latents.
     """
 
@@ -94,7 +93,7 @@ class SamplerConfig:
     joint_blocks: int = 1
     solver: Step = adams_bashforth
     reuse: float = 0.0
-    cache: CachePolicy = field(default_factory=lambda: CachePolicy(window=8, sinks=1, place=within(8.0)))
+    cache: CachePolicy = field(default_factory=lambda: CachePolicy(window=1, place=within(8.0)))
     coarse: Coarse = Coarse()
 
     def fitted(self, model: TransformerConfig) -> SamplerConfig:

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from kinemark.model.cache import CachePolicy
     from kinemark.model.load import Networks
     from kinemark.together import Together
     from kinemark.training.exam import Question
@@ -194,10 +193,10 @@ def ablated(change: Callable[[SamplerConfig], SamplerConfig]) -> Callable[[Bench
     return lambda bench, question: minute(replace(bench, sampler=change(bench.sampler)), question)
 
 
-def _remembering(sampler: SamplerConfig, change: Callable[[CachePolicy], CachePolicy]) -> SamplerConfig:
-    """The sampler with another policy of its caches, in both passes."""
-    coarse = replace(sampler.coarse, memory=change(sampler.coarse.memory))
-    return replace(sampler, cache=change(sampler.cache), coarse=coarse)
+def _remembering(sampler: SamplerConfig, *, window: int, sinks: int) -> SamplerConfig:
+    """The sampler remembering more, in both passes."""
+    coarse = replace(sampler.coarse, memory=replace(sampler.coarse.memory, window=window, sinks=sinks))
+    return replace(sampler, cache=replace(sampler.cache, window=window, sinks=sinks), coarse=coarse)
 
 
 def prompts(bench: Bench, question: Question) -> Figures:
@@ -262,11 +261,8 @@ TRIALS: Final[Mapping[str, Callable[[Bench, Question], Figures]]] = {
     "minute": minute,
     "prompts": prompts,
     "sizes": sizes,
-    "minute without sink": ablated(lambda sampler: _remembering(sampler, lambda memory: replace(memory, sinks=0))),
     "minute without noise": ablated(lambda sampler: replace(sampler, history_sigma=0.0)),
-    "minute without cache": ablated(
-        lambda sampler: _remembering(sampler, lambda memory: replace(memory, window=1, sinks=0))
-    ),
+    "minute with a long memory": ablated(lambda sampler: _remembering(sampler, window=8, sinks=1)),
 }
 
 

@@ -1,0 +1,109 @@
+"""`kinemark serve` and `kinemark worker`: clips over HTTP."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kinemark.cli.output import err
+from kinemark.errors import RequestError
+
+if TYPE_CHECKING:
+    from kinemark.server.worker import Worker
+
+_HERE = ("127.0.0.1", "::1", "localhost")
+
+Database = Annotated[
+    str | None,
+    typer.Option(help="sqlite:///path, or postgresql://user@host/name.", show_default="in KINEMARK_HOME"),
+]
+Storage = Annotated[str | None, typer.Option(help="A folder, or s3://bucket/prefix.", show_default="in KINEMARK_HOME")]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
+    database: Database = None,
+    storage: Storage = None,
+    workers: Annotated[int, typer.Option(help="Worker processes beside it; 0 leaves them to kinemark worker.")] = 1,
+    model: Annotated[str, typer.Option(help="Makes what is asked of no model by name.")] = "spark",
+) -> None:
+    """Serve the Videos API, with workers that make what is asked; the checks of prompts and files, too."""
+    require_server()
+    import uvicorn
+
+    from kinemark.catalogue import find_model
+    from kinemark.server.accounts import Accounts
+    from kinemark.server.app import api_app
+    from kinemark.server.database import open_database
+    from kinemark.server.jobs import Jobs
+    from kinemark.server.names import read_names
+    from kinemark.server.processes import Sweeper, Workers
+    from kinemark.server.service import Service
+    from kinemark.server.store import open_store
+    from kinemark.settings import load_settings
+
+    settings = load_settings()
+    find_model(model)
+    if workers < 0:
+        raise RequestError(f"workers is {workers}; give 0 or more")
+    settings.home.mkdir(parents=True, exist_ok=True)
+    where, files = database or settings.database_url, storage or settings.storage_url
+    engine = open_database(where)
+    store, accounts, jobs = open_store(files), Accounts(engine), Jobs(engine)
+    keyless = host in _HERE and not accounts.any()
+    if not keyless and not accounts.all():
+        raise RequestError(f"nobody has a key, and {host} can be reached by others; make one: kinemark keys create")
+    service = Service(jobs, store, accounts, settings, read_names(settings.aliases_path, model), keyless=keyless)
+    console = err()
+    console.print(f"Serving at http://{host}:{port}/v1 ({'no keys asked for' if keyless else 'with API keys'})")
+    console.print(f"Use it: OPENAI_BASE_URL=http://{host}:{port}/v1 python your_script.py", soft_wrap=True)
+    arguments = ["--database", where, "--storage", files]
+    with Workers(workers, arguments), Sweeper(jobs, store):
+        uvicorn.run(api_app(service), host=host, port=port, log_level="warning", timeout_graceful_shutdown=10)
+
+
+def worker(database: Database = None, storage: Storage = None) -> None:
+    """Make what is asked of a server that shares this database and storage."""
+    require_server()
+    import logging
+
+    from kinemark.server.database import open_database
+    from kinemark.server.jobs import Jobs
+    from kinemark.server.store import open_store
+    from kinemark.server.worker import Worker
+    from kinemark.settings import load_settings
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = load_settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    jobs = Jobs(open_database(database or settings.database_url))
+    working = Worker(jobs, open_store(storage or settings.storage_url), settings)
+    _stop_when_told(working)
+    working.run()
+
+
+def _stop_when_told(working: Worker) -> None:
+    def stop(_signal: int, _frame: Any) -> None:  # noqa: ANN401
+        working.stop.set()
+
+    assert threading.current_thread() is threading.main_thread()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def require_server() -> None:
+    """Make sure that what the server needs is installed."""
+    try:
+        import alembic
+        import obstore
+        import sqlalchemy
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise RequestError(
+            f"the server needs {error.name}, which is not installed; install it: pip install 'kinemark[server]'"
+        ) from error
+    del alembic, obstore, sqlalchemy, uvicorn

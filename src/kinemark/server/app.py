@@ -1,0 +1,148 @@
+"""The server as one application: the Videos API, the moderation of prompts, the verifier, and what watches over them.
+
+| route | answers |
+|---|---|
+| GET /healthz | 200 while the process lives |
+| GET /readyz | 200 while database and storage answer |
+| GET /metrics | jobs, requests and their times, for Prometheus; only to its own machine unless allowed |
+| /v1/videos, ... | `server.videos` |
+| /v1/moderations | `server.moderation` |
+| /matches, /manifests, /services, /.well-known/kinemark.json | `server.resolution` |
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from kinemark.errors import KinemarkError
+from kinemark.server.moderation import moderation_app
+from kinemark.server.problems import HANDLERS, ProblemError
+from kinemark.server.resolution import resolution_app
+from kinemark.server.videos import video_routes
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from kinemark.server.service import Service
+
+#: Bytes of a request at the most: a file, and what is around it.
+MOST_BODY: Final = 140 << 20
+_NO_SUCH_FILE: Final = "0" * 64
+_SAFE: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def api_app(service: Service) -> Starlette:
+    """The application, for an ASGI server."""
+    metrics = Metrics(service)
+
+    async def healthy(_: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def ready(_: Request) -> Response:
+        try:
+            await run_in_threadpool(service.jobs.counts)
+            await run_in_threadpool(service.store.has, _NO_SUCH_FILE)
+        except (SQLAlchemyError, KinemarkError) as error:
+            return JSONResponse({"ready": False, "because": type(error).__name__}, 503)
+        return JSONResponse({"ready": True})
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthy),
+            Route("/readyz", ready),
+            Route("/metrics", metrics.tell),
+            *video_routes(service),
+            *moderation_app(service.settings).routes,
+            Mount("/", resolution_app(service.settings)),
+        ],
+        middleware=[Middleware(Envelope, metrics=metrics)],
+        exception_handlers={**HANDLERS, SQLAlchemyError: _database_away},
+    )
+
+
+async def _database_away(_: Request, _error: Exception) -> Response:
+    message = "the queue does not answer; nothing was entered: try again"
+    return ProblemError(503, message, code="unavailable", headers={"Retry-After": "2"}).answer()
+
+
+class Metrics:
+    """What is counted."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._registry = CollectorRegistry()
+        names = ("method", "route", "status")
+        self.requests = Counter("kinemark_requests", "Requests that were answered.", names, registry=self._registry)
+        self.seconds = Histogram(
+            "kinemark_request_seconds", "Until an answer began.", ("route",), registry=self._registry
+        )
+        self._jobs = Gauge("kinemark_jobs", "Jobs in the queue.", ("status",), registry=self._registry)
+
+    async def tell(self, request: Request) -> Response:
+        """The figures, to this machine's own."""
+        if request.client is not None and request.client.host not in ("127.0.0.1", "::1", "testclient"):
+            raise ProblemError(403, "metrics are told to this machine alone", code="forbidden")
+        for status, count in (await run_in_threadpool(self._service.jobs.counts)).items():
+            self._jobs.labels(status).set(count)
+        return Response(generate_latest(self._registry), media_type="text/plain; version=0.0.4")
+
+
+class Envelope:
+    """Around every answer: an id of the request, headers that keep browsers careful, a bound on bodies, and figures."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        id_ = sent if _ID.fullmatch(sent) else f"req_{secrets.token_hex(12)}"
+        begun, taken = time.perf_counter(), 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MOST_BODY:
+                raise ProblemError(413, f"the request is longer than {MOST_BODY >> 20} MiB", code="request_too_large")
+            return message
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                more = {"x-request-id": id_, "openai-processing-ms": str(round(1e3 * (time.perf_counter() - begun)))}
+                present = {name.lower() for name, _ in message["headers"]}
+                lines = [(name.lower().encode(), value.encode()) for name, value in (_SAFE | more).items()]
+                message["headers"] = [*message["headers"], *(one for one in lines if one[0] not in present)]
+                route = _route(scope)
+                self._metrics.requests.labels(scope["method"], route, message["status"]).inc()
+                self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
+            await send(message)
+
+        await self._app(scope, bounded, answer)
+
+
+def _route(scope: Scope) -> str:
+    """The route's pattern: of paths there are without end."""
+    route: Any = scope.get("route")
+    return str(getattr(route, "path", None) or "/" + scope["path"].strip("/").split("/")[0])[:40]

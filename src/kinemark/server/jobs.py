@@ -1,0 +1,355 @@
+"""The queue: one table, of which a worker takes the next job by one statement, with a lease that it has to renew.
+
+A worker that dies lets its lease run out; the next one that asks takes the job over, up to `MAX_ATTEMPTS` times. Every
+change names the attempt that it belongs to, so that a worker that lost its job without knowing changes nothing. Who
+waits longest comes first, within a priority, and within it whoever has the fewest jobs under way.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from kinemark.server.tables import ASSETS, JOBS, now
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sqlalchemy import ColumnElement, Engine, Row
+
+QUEUED, RUNNING, COMPLETED, FAILED = "queued", "in_progress", "completed", "failed"
+#: Workers that may die over a job before it counts as what kills them.
+MAX_ATTEMPTS: Final = 3
+#: Seconds for which a job is a worker's without being heard of.
+LEASE: Final = 30.0
+#: Seconds within which a request that a client sends again is the same request.
+RETRIED: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the table."""
+
+    id: str
+    owner: str
+    status: str
+    priority: int
+    cost: float
+    model: str
+    asked: dict[str, Any]
+    facts: dict[str, Any]
+    progress: int
+    created_at: float
+    started_at: float | None
+    completed_at: float | None
+    expires_at: float | None
+    error: dict[str, Any] | None
+    worker: str | None
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file of a job.
+
+    Attributes:
+        role: what it is to the job: "video", "thumbnail", "spritesheet", or what was given.
+        digest: sha256 in hexadecimal, by which it is stored.
+        media_type: of its content.
+        size: in bytes.
+    """
+
+    role: str
+    digest: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """What is asked for.
+
+    Attributes:
+        owner: the key's id.
+        model: that makes it.
+        asked: everything a worker has to know.
+        facts: what the job's answer says beside.
+        cost: about how many seconds it takes to compute.
+        priority: higher ones come first.
+        body_digest: of the request, to know it again.
+        idempotency: what the client calls the request, if it does.
+        assets: files that were given.
+    """
+
+    owner: str
+    model: str
+    asked: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    cost: float
+    body_digest: str
+    priority: int = 0
+    idempotency: str | None = None
+    assets: tuple[Asset, ...] = ()
+
+
+_COLUMNS: Final = [JOBS.c[field.name] for field in fields(Job)]
+
+
+class Jobs:
+    """The table of jobs in a database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def add(self, new: New, *, limit: float | None = None, per_day: int | None = None) -> Job | None:
+        """Enter a job; one that has the same name, `idempotency`, is returned as it is.
+
+        Args:
+            new: what is asked.
+            limit: seconds of computing that may wait at most, this one included.
+            per_day: jobs that its owner may ask for in a day.
+
+        Returns:
+            The job, or None where a limit is reached.
+        """
+        id_ = f"video_{secrets.token_hex(24)}"
+        values: dict[str, Any] = {
+            "id": id_,
+            "owner": new.owner,
+            "status": QUEUED,
+            "priority": new.priority,
+            "cost": new.cost,
+            "model": new.model,
+            "asked": dict(new.asked),
+            "facts": dict(new.facts),
+            "body_digest": new.body_digest,
+            "idempotency": new.idempotency,
+            "progress": 0,
+            "created_at": now(),
+            "attempts": 0,
+        }
+        cells: list[Any] = [
+            value if name == "created_at" else literal(value, JOBS.c[name].type).label(name)
+            for name, value in values.items()
+        ]
+        row = select(*cells).where(*_within(new, limit, per_day))
+        statement = insert(JOBS).from_select(list(values), row).returning(*_COLUMNS)
+        try:
+            with self._engine.begin() as connection:
+                found = connection.execute(statement).one_or_none()
+                if found is not None and new.assets:
+                    connection.execute(insert(ASSETS), [_asset_row(id_, asset) for asset in new.assets])
+        except IntegrityError:
+            return self._named(new)
+        return None if found is None else _job(found)
+
+    def same(self, owner: str, body_digest: str) -> Job | None:
+        """The job of an equal request of the last minutes: a client that got no answer sends it again."""
+        statement = (
+            select(*_COLUMNS)
+            .where(JOBS.c.owner == owner, JOBS.c.body_digest == body_digest, JOBS.c.created_at > now() - RETRIED)
+            .order_by(JOBS.c.created_at.desc())
+            .limit(1)
+        )
+        return self._one(statement)
+
+    def _named(self, new: New) -> Job | None:
+        return self._one(select(*_COLUMNS).where(JOBS.c.owner == new.owner, JOBS.c.idempotency == new.idempotency))
+
+    def get(self, id_: str, owner: str | None = None) -> Job | None:
+        """A job by its id; with an owner, only theirs."""
+        statement = select(*_COLUMNS).where(JOBS.c.id == id_)
+        return self._one(statement if owner is None else statement.where(JOBS.c.owner == owner))
+
+    def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> tuple[list[Job], bool]:
+        """Jobs of an owner after another in the order of their making, and whether there are more."""
+        order: tuple[ColumnElement[Any], ...] = (JOBS.c.created_at, JOBS.c.id)
+        statement = select(*_COLUMNS).where(JOBS.c.owner == owner)
+        if after is not None:
+            last = select(JOBS.c.created_at).where(JOBS.c.id == after, JOBS.c.owner == owner).scalar_subquery()
+            beyond = JOBS.c.created_at < last if newest_first else JOBS.c.created_at > last
+            tie = JOBS.c.id < after if newest_first else JOBS.c.id > after
+            statement = statement.where(or_(beyond, and_(JOBS.c.created_at == last, tie)))
+        if newest_first:
+            order = tuple(column.desc() for column in order)
+        with self._single.connect() as connection:
+            rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
+        return [_job(row) for row in rows[:limit]], len(rows) > limit
+
+    def ahead_of(self, job: Job) -> int:
+        """How many queued jobs come before one that is queued, about: fairness between owners may change it."""
+        before = or_(
+            JOBS.c.priority > job.priority,
+            and_(JOBS.c.priority == job.priority, JOBS.c.created_at < job.created_at),
+        )
+        statement = select(func.count()).select_from(JOBS).where(JOBS.c.status == QUEUED, before)
+        with self._single.connect() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are of each status."""
+        statement = select(JOBS.c.status, func.count()).group_by(JOBS.c.status)
+        with self._single.connect() as connection:
+            return {str(status): int(count) for status, count in connection.execute(statement)}
+
+    def claim(self, worker: str, models: Collection[str] | None = None, lease: float = LEASE) -> Job | None:
+        """Take the next job, and hold it for `lease` seconds; None if there is none.
+
+        Args:
+            worker: who takes it.
+            models: that it can run; None: all.
+            lease: seconds.
+        """
+        self._give_up()
+        lost = and_(JOBS.c.status == RUNNING, JOBS.c.lease_until < now())
+        running = JOBS.alias("running")
+        busy = (
+            select(running.c.owner, func.count().label("jobs"))
+            .where(running.c.status == RUNNING, running.c.lease_until >= now())
+            .group_by(running.c.owner)
+            .subquery("busy")
+        )
+        following = (
+            select(JOBS.c.id)
+            .select_from(JOBS.outerjoin(busy, busy.c.owner == JOBS.c.owner))
+            .where(or_(JOBS.c.status == QUEUED, lost))
+        )
+        if models is not None:
+            following = following.where(JOBS.c.model.in_(models))
+        following = (
+            following.order_by(JOBS.c.priority.desc(), func.coalesce(busy.c.jobs, 0), JOBS.c.created_at, JOBS.c.id)
+            .limit(1)
+            .with_for_update(of=JOBS, skip_locked=True)
+        )
+        statement = (
+            update(JOBS)
+            .where(JOBS.c.id == following.scalar_subquery())
+            .values(
+                status=RUNNING,
+                worker=worker,
+                attempts=JOBS.c.attempts + 1,
+                lease_until=now() + lease,
+                started_at=case((JOBS.c.started_at.is_(None), now()), else_=JOBS.c.started_at),
+                progress=0,
+            )
+            .returning(*_COLUMNS)
+        )
+        return self._one(statement)
+
+    def _give_up(self) -> None:
+        """Let jobs fail that took their workers with them too often."""
+        message = f"{MAX_ATTEMPTS} workers ended while they made this clip; it is not tried again"
+        self._run(
+            update(JOBS)
+            .where(JOBS.c.status == RUNNING, JOBS.c.lease_until < now(), JOBS.c.attempts >= MAX_ATTEMPTS)
+            .values(status=FAILED, completed_at=now(), error={"code": "worker_lost", "message": message})
+        )
+
+    def renew(self, job: Job, progress: int, lease: float = LEASE) -> bool:
+        """Say that a job is worked on; False if it is no longer this worker's, or was deleted."""
+        return self._run(_held(job).values(lease_until=now() + lease, progress=progress)) == 1
+
+    def give_back(self, job: Job) -> bool:
+        """Let others take a job that was not finished, as if it had not been begun."""
+        return self._run(_held(job).values(status=QUEUED, lease_until=None, attempts=JOBS.c.attempts - 1)) == 1
+
+    def complete(self, job: Job, assets: Sequence[Asset], facts: Mapping[str, Any], keep: float) -> bool:
+        """Enter what was made; False if the job is no longer this worker's: then nothing is entered.
+
+        Args:
+            job: as it was claimed.
+            assets: what was made.
+            facts: what the answer says of it.
+            keep: seconds for which its files can be had.
+        """
+        done = _held(job).values(
+            status=COMPLETED,
+            progress=100,
+            completed_at=now(),
+            expires_at=now() + keep,
+            facts=job.facts | dict(facts),
+            lease_until=None,
+        )
+        with self._engine.begin() as connection:
+            if connection.execute(done).rowcount != 1:
+                return False
+            connection.execute(insert(ASSETS), [_asset_row(job.id, asset) for asset in assets])
+        return True
+
+    def fail(self, job: Job, error: Mapping[str, Any]) -> bool:
+        """Enter why a job failed; False if it is no longer this worker's."""
+        failed = _held(job).values(status=FAILED, completed_at=now(), error=dict(error), lease_until=None)
+        return self._run(failed) == 1
+
+    def delete(self, id_: str, owner: str) -> tuple[bool, list[str]]:
+        """Delete a job, also one that is worked on; whether there was one, and the digests that nothing uses now."""
+        with self._engine.begin() as connection:
+            theirs = select(JOBS.c.id).where(JOBS.c.id == id_, JOBS.c.owner == owner).with_for_update()
+            if connection.execute(theirs).one_or_none() is None:
+                return False, []
+            unused = _dropped(connection, [id_])
+            connection.execute(delete(JOBS).where(JOBS.c.id == id_))
+            return True, unused
+
+    def expire(self) -> list[str]:
+        """Let go of files that were kept long enough; the digests that nothing uses now."""
+        with self._engine.begin() as connection:
+            old = select(JOBS.c.id).where(JOBS.c.expires_at < now())
+            ids = connection.execute(select(ASSETS.c.job).where(ASSETS.c.job.in_(old)).distinct()).scalars().all()
+            return _dropped(connection, list(ids))
+
+    def assets(self, id_: str) -> dict[str, Asset]:
+        """The files of a job, by role."""
+        columns = (ASSETS.c.role, ASSETS.c.digest, ASSETS.c.media_type, ASSETS.c.size)
+        with self._single.connect() as connection:
+            rows = connection.execute(select(*columns).where(ASSETS.c.job == id_)).all()
+        return {row.role: Asset(*row) for row in rows}
+
+    def _one(self, statement: Any) -> Job | None:  # noqa: ANN401  SQLAlchemy's statements have no common type
+        with self._single.connect() as connection:
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else _job(row)
+
+    def _run(self, statement: Any) -> int:  # noqa: ANN401
+        with self._single.connect() as connection:
+            return int(connection.execute(statement).rowcount)
+
+
+def _within(new: New, limit: float | None, per_day: int | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if limit is not None:
+        waiting = select(func.coalesce(func.sum(JOBS.c.cost), 0.0)).where(JOBS.c.status.in_((QUEUED, RUNNING)))
+        conditions.append(waiting.scalar_subquery() + new.cost <= limit)
+    if per_day is not None:
+        today = select(func.count()).where(JOBS.c.owner == new.owner, JOBS.c.created_at > now() - 86_400.0)
+        conditions.append(today.scalar_subquery() < per_day)
+    return conditions
+
+
+def _held(job: Job) -> Any:  # noqa: ANN401
+    return update(JOBS).where(
+        JOBS.c.id == job.id,
+        JOBS.c.status == RUNNING,
+        JOBS.c.worker == job.worker,
+        JOBS.c.attempts == job.attempts,
+    )
+
+
+def _dropped(connection: Any, ids: list[str]) -> list[str]:  # noqa: ANN401
+    """Remove the files of jobs; those of them that no other job has."""
+    gone = connection.execute(delete(ASSETS).where(ASSETS.c.job.in_(ids)).returning(ASSETS.c.digest)).scalars().all()
+    used = connection.execute(select(ASSETS.c.digest).where(ASSETS.c.digest.in_(gone))).scalars().all()
+    return sorted(set(gone) - set(used))
+
+
+def _asset_row(job: str, asset: Asset) -> dict[str, Any]:
+    return {"job": job, **{field.name: getattr(asset, field.name) for field in fields(Asset)}}
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(**row._mapping)  # noqa: SLF001  SQLAlchemy's own name for it

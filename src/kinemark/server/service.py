@@ -1,0 +1,132 @@
+"""What the routes share: the queue, the files, who asks, and how a job is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.concurrency import run_in_threadpool
+
+from kinemark.server.accounts import EVERYBODY
+from kinemark.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING
+from kinemark.server.problems import ProblemError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from kinemark.server.accounts import Account, Accounts
+    from kinemark.server.jobs import Job, Jobs
+    from kinemark.server.names import Names
+    from kinemark.server.store import Store
+    from kinemark.settings import Settings
+
+#: Milliseconds between two looks at a job: clients read it once and keep to it.
+POLL_MS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A server of clips.
+
+    Attributes:
+        jobs: the queue.
+        store: where files lie.
+        accounts: who may ask.
+        settings: the installation whose policy judges.
+        names: models by what they are asked for as.
+        keyless: whether it asks for no keys.
+        most_waiting: seconds of computing that may wait at most.
+    """
+
+    jobs: Jobs
+    store: Store
+    accounts: Accounts
+    settings: Settings
+    names: Names
+    keyless: bool = False
+    most_waiting: float = 24 * 3600.0
+
+    async def account(self, request: Request, scope: str = "generate") -> Account:
+        """Who asks.
+
+        Raises:
+            ProblemError: 401 if nobody known does, 403 if they may not.
+        """
+        kind, _, key = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not key.strip():
+            made = "whatever it says" if self.keyless else "which kinemark keys create makes"
+            message = f"no API key was sent; send Authorization: Bearer km_..., {made}"
+            raise ProblemError(401, message, code="missing_api_key")
+        # Without keys the header is wanted all the same: pages in a browser cannot send it to another server unasked.
+        if self.keyless and not key.startswith("km_"):
+            return EVERYBODY
+        account = await run_in_threadpool(self.accounts.find, key.strip())
+        if account is None:
+            raise ProblemError(
+                401, "this API key is not in force; make one: kinemark keys create", code="invalid_api_key"
+            )
+        if scope not in account.scopes:
+            may = ", ".join(sorted(account.scopes))
+            raise ProblemError(403, f"this API key may {may}, and not {scope}", code="insufficient_scope")
+        return account
+
+    async def job(self, request: Request, account: Account) -> Job:
+        """The job that a path names.
+
+        Raises:
+            ProblemError: 404 if the account has none of this id.
+        """
+        id_ = request.path_params["video_id"]
+        job = await run_in_threadpool(self.jobs.get, id_, account.id)
+        if job is None:
+            raise ProblemError(404, f"there is no video {id_[:80]!r}; GET /v1/videos lists yours", code="not_found")
+        return job
+
+    def told(self, job: Job) -> dict[str, Any]:
+        """A job as the Videos API tells it, with what Kinemark knows beside under `kinemark`."""
+        height, width = job.asked["size"]
+        error = job.error and {key: job.error.get(key) for key in ("code", "message")}
+        return {
+            "id": job.id,
+            "object": "video",
+            "model": job.model,
+            "status": job.status,
+            "progress": job.progress,
+            "created_at": int(job.created_at),
+            "completed_at": None if job.completed_at is None else int(job.completed_at),
+            "expires_at": None if job.expires_at is None else int(job.expires_at),
+            "prompt": job.asked["prompt"],
+            "size": f"{width}x{height}",
+            "seconds": f"{job.facts.get('seconds', job.asked.get('seconds', 0)):g}",
+            "remixed_from_video_id": job.facts.get("remixed_from"),
+            "error": None if job.error is None else {**(error or {}), **job.error},
+            "kinemark": self._more(job),
+        }
+
+    def _more(self, job: Job) -> dict[str, Any]:
+        more: dict[str, Any] = {
+            key: job.facts[key]
+            for key in ("asked_model", "metadata", "made", "seed", "credential", "labels", "notes")
+            if job.facts.get(key)
+        }
+        more["priority"] = job.priority
+        if job.status == QUEUED:
+            more["position"] = self.jobs.ahead_of(job)
+        if job.status == RUNNING and job.started_at and job.progress:
+            spent = max(0.0, time.time() - job.started_at)
+            more["eta_seconds"] = round(spent * (100 - job.progress) / job.progress, 1)
+        return more
+
+
+def pending(job: Job) -> bool:
+    """Whether a job is not done."""
+    return job.status not in (COMPLETED, FAILED)
+
+
+def digest_of(asked: Any, *files: str) -> str:  # noqa: ANN401  whatever JSON can hold
+    """A digest of a request: of its fields and its files."""
+    text = json.dumps([asked, *files], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

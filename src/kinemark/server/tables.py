@@ -1,0 +1,89 @@
+"""What the server keeps in its database: jobs, the files that belong to them, and the keys of those who may ask.
+
+Times are seconds since 1970, by the database's clock and nobody else's: servers and workers may have others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+METADATA: Final = MetaData()
+
+JOBS: Final = Table(
+    "jobs",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("cost", Float, nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("asked", JSON, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("body_digest", String(64), nullable=False),
+    Column("idempotency", String(255), nullable=True),
+    Column("progress", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float, nullable=True),
+    Column("completed_at", Float, nullable=True),
+    Column("expires_at", Float, nullable=True),
+    Column("error", JSON(none_as_null=True), nullable=True),
+    Column("worker", String(128), nullable=True),
+    Column("attempts", Integer, nullable=False),
+    Column("lease_until", Float, nullable=True),
+    Index("jobs_in_turn", "status", "priority", "created_at"),
+    Index("jobs_of_owner", "owner", "created_at"),
+    Index("jobs_once", "owner", "idempotency", unique=True),
+)
+"""One row for each clip that was asked for. `attempts` counts who worked on it, and is the number that a worker has to
+know to change anything: whoever lost the job has an older one."""
+
+ASSETS: Final = Table(
+    "assets",
+    METADATA,
+    Column("job", String(64), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("media_type", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+)
+"""Files of jobs, given and made, by what they are to the job. What several jobs use is stored once."""
+
+API_KEYS: Final = Table(
+    "api_keys",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(80), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("per_day", Integer, nullable=True),
+    Column("salt", String(64), nullable=False),
+    Column("hash", String(128), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+    Column("note", Text, nullable=False),
+)
+"""Who may ask: of a key nothing is kept that would let anybody use it."""
+
+
+class now(FunctionElement[float]):  # noqa: N801  a function of SQL
+    """The database's time in seconds since 1970."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(_element: now, _compiler: SQLCompiler, **_options: Any) -> str:  # noqa: ANN401
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _postgresql_now(_element: now, _compiler: SQLCompiler, **_options: Any) -> str:  # noqa: ANN401
+    return "CAST(extract(epoch from clock_timestamp()) AS double precision)"

@@ -1,0 +1,287 @@
+"""The Videos API: what clients of the service that ended on 2026-09-24 send, and what they are answered.
+
+| route | does |
+|---|---|
+| POST /v1/videos | asks for a clip |
+| GET /v1/videos | lists what was asked for |
+| GET /v1/videos/{video_id} | tells how far a clip is |
+| DELETE /v1/videos/{video_id} | stops and deletes it, with its files |
+| GET /v1/videos/{video_id}/content | the clip, or with ?variant= its thumbnail or spritesheet; ranges and ETags |
+| POST /v1/videos/{video_id}/remix | a finished clip with something changed |
+| POST /v1/videos/edits | the same, by id or of an upload |
+| POST /v1/videos/extensions | a clip goes on, or with `before` is led up to |
+| POST /v1/videos/connections | what leads from one clip to another; Kinemark's own |
+| POST /v1/videos/loops | a clip without an end; Kinemark's own |
+
+Words are judged when a clip is asked for, by the gate that judges them again when it is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from kinemark.admission import require_words
+from kinemark.catalogue import find_model
+from kinemark.generate import check_target
+from kinemark.server.asks import REFERENCE, SECOND, SOURCE, Connect, Extend, Generate, Loop, Remix
+from kinemark.server.fields import (
+    ConnectFields,
+    CreateFields,
+    EditFields,
+    ExtendFields,
+    LoopFields,
+    RemixFields,
+    checked,
+)
+from kinemark.server.forms import body_of
+from kinemark.server.jobs import COMPLETED, New
+from kinemark.server.problems import ProblemError
+from kinemark.server.ranges import asked_range
+from kinemark.server.service import POLL_MS, digest_of, pending
+from kinemark.server.uploads import give_clip, give_picture, size_of
+from kinemark.timeline import PromptSpan, Timeline
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from kinemark.server.accounts import Account
+    from kinemark.server.asks import Ask
+    from kinemark.server.fields import Common
+    from kinemark.server.jobs import Asset, Job
+    from kinemark.server.service import Service
+
+VARIANTS: Final = ("video", "thumbnail", "spritesheet")
+#: Seconds of computing for a second of a clip, about.
+_COST: Final = 1.0
+
+
+def video_routes(service: Service) -> list[Route]:
+    """The routes, for an application."""
+    routes = _Routes(service)
+    return [
+        # Words before ids: they share a level of the path.
+        Route("/v1/videos/edits", routes.edit, methods=["POST"]),
+        Route("/v1/videos/extensions", routes.extend, methods=["POST"]),
+        Route("/v1/videos/connections", routes.connect, methods=["POST"]),
+        Route("/v1/videos/loops", routes.loop, methods=["POST"]),
+        Route("/v1/videos", routes.create, methods=["POST"]),
+        Route("/v1/videos", routes.list, methods=["GET"]),
+        Route("/v1/videos/{video_id}", routes.retrieve, methods=["GET"]),
+        Route("/v1/videos/{video_id}", routes.delete, methods=["DELETE"]),
+        Route("/v1/videos/{video_id}/content", routes.content, methods=["GET"]),
+        Route("/v1/videos/{video_id}/remix", routes.remix, methods=["POST"]),
+    ]
+
+
+class _Routes:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def create(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(CreateFields, await body_of(request))
+        given = asked.input_reference
+        assets = () if given is None else (await give_picture(self._service, REFERENCE, given, "input_reference"),)
+        ask = Generate(**_common(asked), size=asked.size, seconds=asked.seconds, scenes=asked.storyboard)
+        return await self._enter(request, account, asked, ask, assets, seconds=asked.seconds)
+
+    async def remix(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(RemixFields, await body_of(request))
+        asset, source = await give_clip(self._service, account, SOURCE, request.path_params["video_id"], "video_id")
+        return await self._remixed(request, account, asked, asset, source)
+
+    async def edit(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(EditFields, await body_of(request))
+        asset, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
+        return await self._remixed(request, account, asked, asset, source)
+
+    async def extend(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(ExtendFields, await body_of(request))
+        asset, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
+        size = await self._size(asset, source)
+        ask = Extend(**_common(asked), size=size, seconds=asked.seconds, before=asked.before)
+        held = float(source.facts.get("seconds", 0)) if source else 0.0
+        return await self._enter(request, account, asked, ask, (asset,), seconds=asked.seconds + held, source=source)
+
+    async def connect(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(ConnectFields, await body_of(request))
+        first, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
+        second, _ = await give_clip(self._service, account, SECOND, asked.to, "to")
+        ask = Connect(**_common(asked), size=await self._size(first, source), seconds=asked.seconds)
+        return await self._enter(request, account, asked, ask, (first, second), seconds=asked.seconds, source=source)
+
+    async def loop(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(LoopFields, await body_of(request))
+        asset, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
+        ask = Loop(**_common(asked), size=await self._size(asset, source), seconds=asked.seconds)
+        return await self._enter(request, account, asked, ask, (asset,), seconds=asked.seconds, source=source)
+
+    async def list(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        limit, order = request.query_params.get("limit", "20"), request.query_params.get("order", "desc")
+        if not limit.isdecimal() or int(limit[:6]) > 100:
+            raise ProblemError(400, f"limit is {limit[:20]!r}; give 0 to 100", code="invalid_value", param="limit")
+        if order not in ("asc", "desc"):
+            raise ProblemError(400, f"order is {order[:20]!r}; give asc or desc", code="invalid_value", param="order")
+        after = request.query_params.get("after")
+        found, more = await run_in_threadpool(
+            self._service.jobs.page, account.id, after=after, limit=int(limit), newest_first=order == "desc"
+        )
+        told = [await run_in_threadpool(self._service.told, job) for job in found]
+        ends = {"first_id": told[0]["id"] if told else None, "last_id": told[-1]["id"] if told else None}
+        return JSONResponse({"object": "list", "data": told, **ends, "has_more": more and bool(told)})
+
+    async def retrieve(self, request: Request) -> Response:
+        job = await self._service.job(request, await self._service.account(request))
+        return await self._answer(job)
+
+    async def delete(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        job = await self._service.job(request, account)
+        _, unused = await run_in_threadpool(self._service.jobs.delete, job.id, account.id)
+        for digest in unused:
+            await run_in_threadpool(self._service.store.delete, digest)
+        return JSONResponse({"id": job.id, "object": "video.deleted", "deleted": True})
+
+    async def content(self, request: Request) -> Response:
+        job = await self._service.job(request, await self._service.account(request))
+        variant = request.query_params.get("variant", "video")
+        if variant not in VARIANTS:
+            message = f"variant is {variant[:40]!r}; give one of: {', '.join(VARIANTS)}"
+            raise ProblemError(400, message, code="invalid_value", param="variant")
+        asset = (await run_in_threadpool(self._service.jobs.assets, job.id)).get(variant)
+        if asset is None or job.status != COMPLETED:
+            raise _not_there(job)
+        etag = f'"{asset.digest}"'
+        headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600, immutable"}
+        if etag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
+            return Response(status_code=304, headers=headers)
+        start, stop, partial = asked_range(request, asset.size, etag)
+        headers |= {"Content-Length": str(stop - start)}
+        if partial:
+            headers |= {"Content-Range": f"bytes {start}-{stop - 1}/{asset.size}"}
+        name = f"{job.id}.{asset.media_type.rsplit('/', 1)[1]}"
+        headers |= {"Content-Disposition": f'attachment; filename="{name}"'}
+        stream = self._service.store.stream(asset.digest, start, stop)
+        return StreamingResponse(stream, 206 if partial else 200, headers, asset.media_type)
+
+    async def _remixed(
+        self, request: Request, account: Account, asked: RemixFields, asset: Asset, source: Job | None
+    ) -> Response:
+        ask = Remix(**_common(asked), size=await self._size(asset, source), strength=asked.strength)
+        seconds = float(source.facts.get("seconds", 4)) if source else 4.0
+        return await self._enter(request, account, asked, ask, (asset,), seconds=seconds, source=source)
+
+    async def _size(self, asset: Asset, source: Job | None) -> tuple[int, int]:
+        if source is None:
+            return await size_of(self._service, asset)
+        height, width = source.asked["size"]
+        return height, width
+
+    async def _enter(
+        self,
+        request: Request,
+        account: Account,
+        asked: Common,
+        ask: Ask,
+        assets: tuple[Asset, ...],
+        *,
+        seconds: float,
+        source: Job | None = None,
+    ) -> Response:
+        """Judge the words, and put the job into the queue; the same request again is the same job."""
+        service = self._service
+        model = service.names.model(asked.model) if asked.model or source is None else source.model
+        await run_in_threadpool(self._require, ask, model, seconds)
+        facts: dict[str, Any] = {"asked_model": asked.model, "metadata": asked.metadata, "seconds": seconds}
+        if source is not None:
+            facts["remixed_from"] = source.id
+        said = ask.model_dump(mode="json")
+        digest = digest_of([said, model, facts], *(asset.digest for asset in assets))
+        if request.headers.get("x-stainless-retry-count", "0") not in ("", "0"):
+            known = await run_in_threadpool(service.jobs.same, account.id, digest)
+            if known is not None:
+                return await self._answer(known)
+        new = New(
+            owner=account.id,
+            model=model,
+            asked=said,
+            facts=facts,
+            cost=_COST * seconds,
+            body_digest=digest,
+            priority=asked.priority,
+            idempotency=_idempotency(request),
+            assets=assets,
+        )
+        job = await run_in_threadpool(
+            lambda: service.jobs.add(new, limit=service.most_waiting, per_day=account.per_day)
+        )
+        if job is None:
+            raise _full(account)
+        for asset in assets:  # a deletion of another job may have come between
+            if not await run_in_threadpool(service.store.has, asset.digest):
+                raise ProblemError(
+                    503, "the file that was given was lost on the way; send it again", code="unavailable"
+                )
+        return await self._answer(job)
+
+    def _require(self, ask: Ask, model: str, seconds: float) -> None:
+        """Refuse at once what would be refused later.
+
+        Raises:
+            RefusedError: the prompt gate refuses.
+            RequestError: there is no such model, or it makes no such clip.
+        """
+        entry = find_model(model)
+        target, scenes = entry.target, ask.scenes if isinstance(ask, Generate) else ()
+        frames = max(1, round(seconds * target.fps))
+        timeline = Timeline.from_text(ask.prompt, num_frames=frames, fps=target.fps, size=ask.made_at(target))
+        spans = tuple(PromptSpan(scene.prompt, round(scene.start * target.fps)) for scene in scenes)
+        check_target(timeline, target, model)
+        words = Timeline(frames, target.fps, timeline.size, (), (*timeline.prompts, *spans))
+        require_words(words, self._service.settings)
+
+    async def _answer(self, job: Job) -> Response:
+        headers = {"openai-poll-after-ms": str(POLL_MS)} if pending(job) else {}
+        return JSONResponse(await run_in_threadpool(self._service.told, job), headers=headers)
+
+
+def _common(asked: Common) -> dict[str, Any]:
+    return {name: getattr(asked, name) for name in ("prompt", "seed", "steps", "guidance")}
+
+
+def _idempotency(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= 255:
+        raise ProblemError(400, f"Idempotency-Key has {len(key)} characters; give 1 to 255", code="invalid_value")
+    return key
+
+
+def _full(account: Account) -> ProblemError:
+    headers = {"Retry-After": "600", "x-should-retry": "false"}
+    if account.per_day is not None:
+        message = f"this key may ask for {account.per_day} clips a day, or too many clips wait; ask again later"
+    else:
+        message = "too many clips wait already; ask again later"
+    return ProblemError(429, message, code="rate_limit_exceeded", headers=headers)
+
+
+def _not_there(job: Job) -> ProblemError:
+    """Never a status that clients send again by themselves: they would hammer."""
+    headers = {"x-should-retry": "false"}
+    if pending(job):
+        message = f"the video {job.id} is {job.status}; its content can be had once it is completed"
+        return ProblemError(404, message, code="video_not_ready", headers=headers)
+    if job.error is not None:
+        message = f"the video {job.id} failed, and has no content: {job.error.get('message')}"
+        return ProblemError(404, message, code="video_failed", headers=headers)
+    return ProblemError(404, f"the files of {job.id} have expired", code="video_expired", headers=headers)

@@ -1,0 +1,215 @@
+"""A worker: a process that takes jobs from the queue one after the other, and makes what they ask for.
+
+It is told apart from the server by nothing but the database and the files: any number of them may run, on any machines.
+A worker that is told to stop gives its job back; one that dies is missed by its lease. What it makes goes the one path,
+`generate.begin` and `Take.save`, and is entered only while the job is still its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from PIL import Image
+from sqlalchemy.exc import SQLAlchemyError
+
+from kinemark.catalogue import find_model
+from kinemark.data.video import read_video
+from kinemark.errors import KinemarkError, RefusedError, RequestError
+from kinemark.generate import begin
+from kinemark.server.asks import read_ask
+from kinemark.server.jobs import LEASE, Asset
+from kinemark.server.problems import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from torch import Tensor
+
+    from kinemark.engine import Model
+    from kinemark.provenance.release import Released
+    from kinemark.server.jobs import Job, Jobs
+    from kinemark.server.store import Store
+    from kinemark.settings import Settings
+
+#: Seconds between looks into the queue while there is nothing to do.
+IDLE: Final = 0.5
+#: Seconds between two words to the queue about a job: as long may it take until a deleted job is noticed.
+BEAT: Final = 1.0
+#: Seconds for which what was made can be had.
+KEEP: Final = 24 * 3600.0
+_SHEET: Final = 5
+_LOG: Final = logging.getLogger(__name__)
+
+
+class StoppedError(Exception):
+    """The job is no longer this worker's, or the worker is to stop."""
+
+
+class Beat:
+    """Says once a second that a job is worked on, and learns whether it is still wanted; a context manager."""
+
+    def __init__(self, jobs: Jobs, job: Job, stop: threading.Event, lease: float = LEASE) -> None:
+        self._jobs, self._job, self._stop, self._lease = jobs, job, stop, lease
+        self._progress, self._over, self.lost = 0, threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+
+    def report(self, stage: str, step: int, total: int, preview: Callable[[], Tensor] | None = None) -> None:  # noqa: ARG002
+        """Told how far the clip is: a `Progress`.
+
+        Raises:
+            StoppedError: nobody wants it any more, or the worker is to stop.
+        """
+        if self.lost or self._stop.is_set():
+            raise StoppedError
+        if stage == "sample":
+            self._progress = min(99, 100 * step // max(1, total))
+
+    def _run(self) -> None:
+        while not self._over.wait(BEAT):
+            try:
+                self.lost = self.lost or not self._jobs.renew(self._job, self._progress, self._lease)
+            except SQLAlchemyError:
+                # The lease goes on for a while, and what is made counts if the database is back before it ends.
+                _LOG.warning("the queue does not answer about %s", self._job.id, exc_info=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+class Worker:
+    """Takes jobs and makes clips.
+
+    Args:
+        jobs: the queue.
+        store: where files lie.
+        settings: the installation whose keys sign, and whose policy judges.
+        name: of this worker; by default its machine and process.
+        keep: seconds for which what was made can be had.
+    """
+
+    def __init__(
+        self, jobs: Jobs, store: Store, settings: Settings, *, name: str | None = None, keep: float = KEEP
+    ) -> None:
+        self._jobs, self._store, self._settings, self._keep = jobs, store, settings, keep
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._models: dict[str, Model] = {}
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Work until `stop` is set."""
+        while not self.stop.is_set():
+            try:
+                worked = self.work()
+            except SQLAlchemyError:
+                _LOG.warning("the queue does not answer; looking again", exc_info=True)
+                worked = False
+            if not worked:
+                self.stop.wait(IDLE)
+
+    def work(self) -> bool:
+        """Take a job and make it; whether there was one."""
+        job = self._jobs.claim(self.name)
+        if job is None:
+            return False
+        _LOG.info("%s begins %s, attempt %d", self.name, job.id, job.attempts)
+        with Beat(self._jobs, job, self.stop) as beat, tempfile.TemporaryDirectory(prefix="kinemark-") as folder:
+            try:
+                self._make(job, beat, Path(folder))
+            except StoppedError:
+                self._jobs.give_back(job)
+            except RefusedError as error:
+                self._jobs.fail(job, refused(error))
+            except RequestError as error:
+                self._jobs.fail(job, {"code": "invalid_request", "message": str(error)})
+            except KinemarkError as error:
+                self._jobs.fail(job, {"code": "server_error", "message": str(error)})
+            except Exception as error:  # noqa: BLE001  a job that fails in a new way does not take the worker with it
+                _LOG.exception("%s failed", job.id)
+                message = f"making this clip failed unexpectedly ({type(error).__name__}); the operator's log says more"
+                self._jobs.fail(job, {"code": "server_error", "message": message})
+        return True
+
+    def _make(self, job: Job, beat: Beat, folder: Path) -> None:
+        ask = read_ask(job.asked)
+        files: dict[str, Path] = {}
+        for role, asset in self._jobs.assets(job.id).items():
+            files[role] = folder / f"{role}{_SUFFIXES.get(asset.media_type, '')}"
+            self._store.fetch(asset.digest, files[role])
+        beat.report("load", 0, 1)
+        model = self._model(job.model)
+        take = begin(
+            ask.timeline(model.target, files),
+            model=model,
+            seed=ask.seed,
+            steps=ask.steps,
+            guidance=ask.guidance,
+            progress=beat.report,
+            delivered=ask.size,
+        )
+        released = take.save(folder / "clip.mp4", settings=self._settings)
+        assets = self._keep_files(released, folder)
+        facts = {
+            "seconds": take.num_frames / take.fps,
+            "seed": take.seed,
+            "made": {"size": list(take.size), "frames": take.num_frames, "fps": take.fps},
+            "credential": {"id": released.id, "sha256": released.sha256},
+            "labels": [rule for _, rule in take.gate.decision().labels],
+        }
+        if not self._jobs.complete(job, assets, facts, self._keep):
+            raise StoppedError
+
+    def _model(self, name: str) -> Model:
+        """A model, kept for the next job."""
+        if name not in self._models:
+            self._models.clear()  # two large ones have no room beside each other
+            self._models[name] = find_model(name).load()
+        return self._models[name]
+
+    def _keep_files(self, released: Released, folder: Path) -> list[Asset]:
+        """The clip, and pictures of it, whose frames carry its mark."""
+        frames = read_video(released.path).frames_THWC
+        thumbnail, sheet = folder / "thumbnail.webp", folder / "spritesheet.jpg"
+        Image.fromarray(frames[len(frames) // 2]).save(thumbnail, quality=90)
+        _sheet_of(frames).save(sheet, quality=88)
+        kinds = (
+            ("video", released.path, "video/mp4"),
+            ("thumbnail", thumbnail, "image/webp"),
+            ("spritesheet", sheet, "image/jpeg"),
+        )
+        return [_asset(self._store, *kind) for kind in kinds]
+
+
+_SUFFIXES: Final = {"video/mp4": ".mp4", "image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+
+
+def _asset(store: Store, role: str, path: Path, media_type: str) -> Asset:
+    digest, size = store.put(path)
+    return Asset(role, digest, media_type, size)
+
+
+def _sheet_of(frames: Any) -> Image.Image:  # noqa: ANN401  an array of frames
+    """Twenty-five frames of a clip, evenly spaced, as one picture of five rows."""
+    height, width = frames.shape[1:3]
+    scale = min(1.0, 320 / max(height, width))
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    sheet = Image.new("RGB", (_SHEET * small[0], _SHEET * small[1]))
+    for place in range(_SHEET**2):
+        frame = frames[place * (len(frames) - 1) // (_SHEET**2 - 1)]
+        corner = (place % _SHEET * small[0], place // _SHEET * small[1])
+        sheet.paste(Image.fromarray(frame).resize(small, Image.Resampling.LANCZOS), corner)
+    return sheet
