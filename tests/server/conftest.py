@@ -1,7 +1,10 @@
+import secrets
 import shutil
 
 import numpy as np
 import pytest
+from databases import postgres
+from sqlalchemy import create_engine
 
 from command_line import decision
 from kinemark.data.encode import encode_mp4
@@ -55,3 +58,33 @@ def stripped(installation, tmp_path_factory):
     path = tmp_path_factory.mktemp("stripped") / "copy.mp4"
     encode_mp4(read_video(installation[1]["plain"].path).frames_THWC, 8.0, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A PostgreSQL for all tests; each takes a database of its own."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """The address of a new, empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    return request.getfixturevalue("postgres_server").url(f"test{secrets.token_hex(6)}")
+
+
+@pytest.fixture(autouse=True)
+def _connections_end(monkeypatch):
+    """Connections that a test opened are closed after it."""
+    made = []
+
+    def remembered(*arguments, **options):
+        made.append(create_engine(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr("kinemark.server.database.create_engine", remembered)
+    yield
+    for engine in made:
+        engine.dispose()

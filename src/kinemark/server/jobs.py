@@ -130,7 +130,7 @@ class Jobs:
             "body_digest": new.body_digest,
             "idempotency": new.idempotency,
             "progress": 0,
-            "created_at": now(),
+            "created_at": _after_all(),
             "attempts": 0,
         }
         cells: list[Any] = [
@@ -318,6 +318,12 @@ class Jobs:
     def _run(self, statement: Any) -> int:  # noqa: ANN401
         with self._single.connect() as connection:
             return int(connection.execute(statement).rowcount)
+
+
+def _after_all() -> ColumnElement[float]:
+    """Now, or right after the last job where a clock stands still: SQLite's goes in steps of a millisecond."""
+    last = select(func.coalesce(func.max(JOBS.c.created_at), 0.0)).scalar_subquery()
+    return case((now() > last, now()), else_=last + 1e-6)
 
 
 def _within(new: New, limit: float | None, per_day: int | None) -> list[ColumnElement[bool]]:

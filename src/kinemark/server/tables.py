@@ -39,11 +39,12 @@ JOBS: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("lease_until", Float, nullable=True),
     Index("jobs_in_turn", "status", "priority", "created_at"),
+    Index("jobs_by_age", "created_at"),
     Index("jobs_of_owner", "owner", "created_at"),
     Index("jobs_once", "owner", "idempotency", unique=True),
 )
 """One row for each clip that was asked for. `attempts` counts who worked on it, and is the number that a worker has to
-know to change anything: whoever lost the job has an older one."""
+know to change anything: whoever lost the job has an older one. No two were created at the same time."""
 
 ASSETS: Final = Table(
     "assets",

@@ -18,6 +18,7 @@ Words are judged when a clip is asked for, by the gate that judges them again wh
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from kinemark.server.jobs import Asset, Job
     from kinemark.server.service import Service
 
+_Handler = Callable[["Request"], Awaitable[Response]]
+
 VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 #: Seconds of computing for a second of a clip, about.
 _COST: Final = 1.0
@@ -62,19 +65,32 @@ _COST: Final = 1.0
 def video_routes(service: Service) -> list[Route]:
     """The routes, for an application."""
     routes = _Routes(service)
-    return [
+    table: tuple[tuple[str, str, _Handler], ...] = (
         # Words before ids: they share a level of the path.
-        Route("/v1/videos/edits", routes.edit, methods=["POST"]),
-        Route("/v1/videos/extensions", routes.extend, methods=["POST"]),
-        Route("/v1/videos/connections", routes.connect, methods=["POST"]),
-        Route("/v1/videos/loops", routes.loop, methods=["POST"]),
-        Route("/v1/videos", routes.create, methods=["POST"]),
-        Route("/v1/videos", routes.list, methods=["GET"]),
-        Route("/v1/videos/{video_id}", routes.retrieve, methods=["GET"]),
-        Route("/v1/videos/{video_id}", routes.delete, methods=["DELETE"]),
-        Route("/v1/videos/{video_id}/content", routes.content, methods=["GET"]),
-        Route("/v1/videos/{video_id}/remix", routes.remix, methods=["POST"]),
-    ]
+        ("POST", "/v1/videos/edits", routes.edit),
+        ("POST", "/v1/videos/extensions", routes.extend),
+        ("POST", "/v1/videos/connections", routes.connect),
+        ("POST", "/v1/videos/loops", routes.loop),
+        ("POST", "/v1/videos", routes.create),
+        ("GET", "/v1/videos", routes.list),
+        ("GET", "/v1/videos/{video_id}", routes.retrieve),
+        ("DELETE", "/v1/videos/{video_id}", routes.delete),
+        ("GET", "/v1/videos/{video_id}/content", routes.content),
+        ("POST", "/v1/videos/{video_id}/remix", routes.remix),
+    )
+    return [Route(path, _closing(handler), methods=[method]) for method, path, handler in table]
+
+
+def _closing(handler: _Handler) -> _Handler:
+    """A handler after which files that were uploaded are let go."""
+
+    async def handled(request: Request) -> Response:
+        try:
+            return await handler(request)
+        finally:
+            await request.close()
+
+    return handled
 
 
 class _Routes:

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.Float),
     )
     op.create_index("jobs_in_turn", "jobs", ["status", "priority", "created_at"])
+    op.create_index("jobs_by_age", "jobs", ["created_at"])
     op.create_index("jobs_of_owner", "jobs", ["owner", "created_at"])
     op.create_index("jobs_once", "jobs", ["owner", "idempotency"], unique=True)
     op.create_table(
