@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from kinemark.errors import KinemarkError
 from kinemark.server.moderation import moderation_app
@@ -51,7 +51,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 def api_app(service: Service) -> Starlette:
     """The application, for an ASGI server."""
-    metrics = Metrics(service)
+    metrics, public = Metrics(service), resolution_app(service.settings)
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("ok")
@@ -71,7 +71,8 @@ def api_app(service: Service) -> Starlette:
             Route("/metrics", metrics.tell),
             *video_routes(service),
             *moderation_app(service.settings).routes,
-            Mount("/", resolution_app(service.settings)),
+            # By their paths and not all that is left: any origin may ask these, and these alone.
+            *(Route(path, public) for path in {route.path for route in public.routes if isinstance(route, Route)}),
         ],
         middleware=[Middleware(Envelope, metrics=metrics)],
         exception_handlers={**HANDLERS, SQLAlchemyError: _database_away},
