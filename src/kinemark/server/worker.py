@@ -100,12 +100,21 @@ class Worker:
         settings: the installation whose keys sign, and whose policy judges.
         name: of this worker; by default its machine and process.
         keep: seconds for which what was made can be had.
+        lease: seconds for which a job is this worker's without being heard of.
     """
 
     def __init__(
-        self, jobs: Jobs, store: Store, settings: Settings, *, name: str | None = None, keep: float = KEEP
+        self,
+        jobs: Jobs,
+        store: Store,
+        settings: Settings,
+        *,
+        name: str | None = None,
+        keep: float = KEEP,
+        lease: float = LEASE,
     ) -> None:
-        self._jobs, self._store, self._settings, self._keep = jobs, store, settings, keep
+        self._jobs, self._store, self._settings = jobs, store, settings
+        self._keep, self._lease = keep, lease
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._models: dict[str, Model] = {}
         self.stop = threading.Event()
@@ -123,11 +132,14 @@ class Worker:
 
     def work(self) -> bool:
         """Take a job and make it; whether there was one."""
-        job = self._jobs.claim(self.name)
+        job = self._jobs.claim(self.name, lease=self._lease)
         if job is None:
             return False
         _LOG.info("%s begins %s, attempt %d", self.name, job.id, job.attempts)
-        with Beat(self._jobs, job, self.stop) as beat, tempfile.TemporaryDirectory(prefix="kinemark-") as folder:
+        with (
+            Beat(self._jobs, job, self.stop, self._lease) as beat,
+            tempfile.TemporaryDirectory(prefix="kinemark-") as folder,
+        ):
             try:
                 self._make(job, beat, Path(folder))
             except StoppedError:
