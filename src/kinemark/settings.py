@@ -8,6 +8,7 @@
 | KINEMARK_REUSE | how far an answer of a model of many steps may be off to be used again, 0 to 0.2 | 0: never |
 | KINEMARK_DATABASE | the server's queue: sqlite:///path, or postgresql://user@host/name | in KINEMARK_HOME |
 | KINEMARK_STORAGE | the server's files: a folder, or s3://bucket/prefix | in KINEMARK_HOME |
+| KINEMARK_PRIVATE_WEBHOOKS | 1: webhooks may go to addresses of private networks, and without TLS | no |
 | KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
 
@@ -34,6 +35,7 @@ class Settings:
     retention_days: int = RETENTION_DAYS
     database: str = ""
     storage: str = ""
+    private_webhooks: bool = False
     weights: str = ""
     reuse: float = 0.0
 
@@ -135,6 +137,7 @@ def load_settings() -> Settings:
         profiles=os.environ.get("KINEMARK_PROFILES", ""),
         database=os.environ.get("KINEMARK_DATABASE", ""),
         storage=os.environ.get("KINEMARK_STORAGE", ""),
+        private_webhooks=os.environ.get("KINEMARK_PRIVATE_WEBHOOKS", "") == "1",
         weights=_weights(os.environ.get("KINEMARK_WEIGHTS", "")),
         reuse=_reuse(os.environ.get("KINEMARK_REUSE") or "0"),
         retention_days=_days(os.environ.get("KINEMARK_RETENTION_DAYS") or str(RETENTION_DAYS)),

@@ -18,6 +18,7 @@ from kinemark.server.jobs import Jobs
 from kinemark.server.names import Names
 from kinemark.server.service import Service
 from kinemark.server.store import Store, open_store
+from kinemark.server.webhooks import Webhooks
 from kinemark.server.worker import Worker
 from kinemark.spark import TARGET
 from kinemark.timeline import Capability
@@ -75,7 +76,9 @@ def service_of(settings: Settings, url: str, folder: Path | str, **changes: obje
     """What a server of this installation shares, with the tiny model by the name of "tiny"."""
     catalogue.KNOWN["tiny"] = Entry(TARGET, lambda: MODEL)
     engine = open_database(url)
-    service = Service(Jobs(engine), open_store(folder), Accounts(engine), settings, Names("tiny"), keyless=True)
+    service = Service(
+        Jobs(engine), open_store(folder), Accounts(engine), Webhooks(engine), settings, Names("tiny"), keyless=True
+    )
     return replace(service, **changes)
 
 

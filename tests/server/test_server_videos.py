@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -181,6 +182,35 @@ def test_pending_jobs_say_when_to_look_again(desk):
     assert int(answer.headers["openai-poll-after-ms"]) > 0
     assert answer.json()["kinemark"]["position"] == 0
     assert desk.ask()["kinemark"]["position"] == 1
+
+
+def test_events_tell_it_until_it_is_over(desk, monkeypatch):
+    monkeypatch.setattr("kinemark.server.videos.LOOK", 0.01)
+    told = desk.ask()
+    working = threading.Thread(target=desk.worker.work)
+    working.start()
+    events = read_events(desk, told["id"])
+    working.join()
+    kinds = [kind for kind, _ in events]
+    assert kinds[-1] == "video.completed"
+    assert set(kinds) <= {"video.queued", "video.in_progress", "video.completed"}
+    assert events[-1][1] == desk.http.get(f"/v1/videos/{told['id']}").json()
+    assert read_events(desk, told["id"]) == events[-1:]
+
+
+def test_events_of_what_is_deleted_end(desk, monkeypatch):
+    monkeypatch.setattr("kinemark.server.videos.LOOK", 0.05)
+    told = desk.ask()
+    threading.Timer(0.3, lambda: desk.service.jobs.delete(told["id"], "operator")).start()
+    assert [kind for kind, _ in read_events(desk, told["id"])] == ["video.queued", "video.deleted"]
+    assert error_of(desk.http.get(f"/v1/videos/{told['id']}/events"), 404)
+
+
+def read_events(desk, id_):
+    """(kind, data) of every event until the server ends them."""
+    text = desk.http.get(f"/v1/videos/{id_}/events").text
+    parts = [part.split("\n") for part in text.split("\n\n") if part.startswith("event")]
+    return [(kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for kind, data in parts]
 
 
 # What was made.

@@ -38,12 +38,14 @@ def serve(
     from kinemark.catalogue import find_model
     from kinemark.server.accounts import Accounts
     from kinemark.server.app import api_app
+    from kinemark.server.courier import Courier
     from kinemark.server.database import open_database
     from kinemark.server.jobs import Jobs
     from kinemark.server.names import read_names
     from kinemark.server.processes import Sweeper, Workers
     from kinemark.server.service import Service
     from kinemark.server.store import open_store
+    from kinemark.server.webhooks import Webhooks
     from kinemark.settings import load_settings
 
     settings = load_settings()
@@ -57,12 +59,13 @@ def serve(
     keyless = host in _HERE and not accounts.any()
     if not keyless and not accounts.all():
         raise RequestError(f"nobody has a key, and {host} can be reached by others; make one: kinemark keys create")
-    service = Service(jobs, store, accounts, settings, read_names(settings.aliases_path, model), keyless=keyless)
+    names, webhooks = read_names(settings.aliases_path, model), Webhooks(engine)
+    service = Service(jobs, store, accounts, webhooks, settings, names, keyless=keyless)
     console = err()
     console.print(f"Serving at http://{host}:{port}/v1 ({'no keys asked for' if keyless else 'with API keys'})")
     console.print(f"Use it: OPENAI_BASE_URL=http://{host}:{port}/v1 python your_script.py", soft_wrap=True)
     arguments = ["--database", where, "--storage", files]
-    with Workers(workers, arguments), Sweeper(jobs, store):
+    with Workers(workers, arguments), Sweeper(jobs, store), Courier(webhooks, private=settings.private_webhooks):
         uvicorn.run(api_app(service), host=host, port=port, log_level="warning", timeout_graceful_shutdown=10)
 
 

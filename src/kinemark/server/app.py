@@ -6,6 +6,7 @@
 | GET /readyz | 200 while database and storage answer |
 | GET /metrics | jobs, requests and their times, for Prometheus; only to its own machine unless allowed |
 | /v1/videos, ... | `server.videos` |
+| /v1/webhook_endpoints, /v1/webhook_event_types | `server.webhook_routes` |
 | /v1/moderations | `server.moderation` |
 | /matches, /manifests, /services, /.well-known/kinemark.json | `server.resolution` |
 """
@@ -30,6 +31,7 @@ from kinemark.server.moderation import moderation_app
 from kinemark.server.problems import HANDLERS, ProblemError
 from kinemark.server.resolution import resolution_app
 from kinemark.server.videos import video_routes
+from kinemark.server.webhook_routes import webhook_routes
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -70,6 +72,7 @@ def api_app(service: Service) -> Starlette:
             Route("/readyz", ready),
             Route("/metrics", metrics.tell),
             *video_routes(service),
+            *webhook_routes(service),
             *moderation_app(service.settings).routes,
             # By their paths and not all that is left: any origin may ask these, and these alone.
             *(Route(path, public) for path in {route.path for route in public.routes if isinstance(route, Route)}),

@@ -15,6 +15,7 @@ from sqlalchemy import and_, case, delete, func, insert, literal, or_, select, u
 from sqlalchemy.exc import IntegrityError
 
 from kinemark.server.tables import ASSETS, JOBS, now
+from kinemark.server.webhooks import announce
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -244,11 +245,15 @@ class Jobs:
     def _give_up(self) -> None:
         """Let jobs fail that took their workers with them too often."""
         message = f"{MAX_ATTEMPTS} workers ended while they made this clip; it is not tried again"
-        self._run(
+        given_up = (
             update(JOBS)
             .where(JOBS.c.status == RUNNING, JOBS.c.lease_until < now(), JOBS.c.attempts >= MAX_ATTEMPTS)
             .values(status=FAILED, completed_at=now(), error={"code": "worker_lost", "message": message})
+            .returning(JOBS.c.id, JOBS.c.owner)
         )
+        with self._engine.begin() as connection:
+            for id_, owner in connection.execute(given_up).all():
+                announce(connection, owner, "video.failed", id_)
 
     def renew(self, job: Job, progress: int, lease: float = LEASE) -> bool:
         """Say that a job is worked on; False if it is no longer this worker's, or was deleted."""
@@ -279,12 +284,17 @@ class Jobs:
             if connection.execute(done).rowcount != 1:
                 return False
             connection.execute(insert(ASSETS), [_asset_row(job.id, asset) for asset in assets])
+            announce(connection, job.owner, "video.completed", job.id)
         return True
 
     def fail(self, job: Job, error: Mapping[str, Any]) -> bool:
         """Enter why a job failed; False if it is no longer this worker's."""
         failed = _held(job).values(status=FAILED, completed_at=now(), error=dict(error), lease_until=None)
-        return self._run(failed) == 1
+        with self._engine.begin() as connection:
+            if connection.execute(failed).rowcount != 1:
+                return False
+            announce(connection, job.owner, "video.failed", job.id)
+        return True
 
     def delete(self, id_: str, owner: str) -> tuple[bool, list[str]]:
         """Delete a job, also one that is worked on; whether there was one, and the digests that nothing uses now."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kinemark.server.jobs import Job, Jobs
     from kinemark.server.names import Names
     from kinemark.server.store import Store
+    from kinemark.server.webhooks import Webhooks
     from kinemark.settings import Settings
 
 #: Milliseconds between two looks at a job: clients read it once and keep to it.
@@ -35,6 +36,7 @@ class Service:
         jobs: the queue.
         store: where files lie.
         accounts: who may ask.
+        webhooks: where owners want to be told.
         settings: the installation whose policy judges.
         names: models by what they are asked for as.
         keyless: whether it asks for no keys.
@@ -44,6 +46,7 @@ class Service:
     jobs: Jobs
     store: Store
     accounts: Accounts
+    webhooks: Webhooks
     settings: Settings
     names: Names
     keyless: bool = False

@@ -73,6 +73,36 @@ API_KEYS: Final = Table(
 """Who may ask: of a key nothing is kept that would let anybody use it."""
 
 
+ENDPOINTS: Final = Table(
+    "webhook_endpoints",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False, index=True),
+    Column("name", String(80), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", JSON, nullable=False),
+    Column("secret", String(128), nullable=False),
+    Column("old_secret", String(128), nullable=True),
+    Column("old_until", Float, nullable=True),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=True),
+)
+"""Where owners want to be told. Secrets are kept as they are: what they sign has to be signed again each time."""
+
+DELIVERIES: Final = Table(
+    "deliveries",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("endpoint", String(64), ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("next_at", Float, nullable=True),
+    Index("deliveries_due", "next_at"),
+)
+"""What endpoints have to be told; `next_at` is empty once they were, or once it was tried long enough."""
+
+
 class now(FunctionElement[float]):  # noqa: N801  a function of SQL
     """The database's time in seconds since 1970."""
 

@@ -6,6 +6,7 @@
 | GET /v1/videos | lists what was asked for |
 | GET /v1/videos/{video_id} | tells how far a clip is |
 | DELETE /v1/videos/{video_id} | stops and deletes it, with its files |
+| GET /v1/videos/{video_id}/events | the same as server-sent events, whenever something changes, until it is done |
 | GET /v1/videos/{video_id}/content | the clip, or with ?variant= its thumbnail or spritesheet; ranges and ETags |
 | POST /v1/videos/{video_id}/remix | a finished clip with something changed |
 | POST /v1/videos/edits | the same, by id or of an upload |
@@ -18,7 +19,9 @@ Words are judged when a clip is asked for, by the gate that judges them again wh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -57,6 +60,9 @@ if TYPE_CHECKING:
 
 _Handler = Callable[["Request"], Awaitable[Response]]
 
+#: Seconds between two looks at a job whose events somebody reads, and after which silence is broken.
+LOOK: Final = 0.5
+QUIET: Final = 15.0
 VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 #: Seconds of computing for a second of a clip, about.
 _COST: Final = 1.0
@@ -75,6 +81,7 @@ def video_routes(service: Service) -> list[Route]:
         ("GET", "/v1/videos", routes.list),
         ("GET", "/v1/videos/{video_id}", routes.retrieve),
         ("DELETE", "/v1/videos/{video_id}", routes.delete),
+        ("GET", "/v1/videos/{video_id}/events", routes.events),
         ("GET", "/v1/videos/{video_id}/content", routes.content),
         ("POST", "/v1/videos/{video_id}/remix", routes.remix),
     )
@@ -159,6 +166,30 @@ class _Routes:
     async def retrieve(self, request: Request) -> Response:
         job = await self._service.job(request, await self._service.account(request))
         return await self._answer(job)
+
+    async def events(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        job = await self._service.job(request, account)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(self._events(job, account), headers=headers, media_type="text/event-stream")
+
+    async def _events(self, job: Job | None, account: Account) -> AsyncIterator[str]:
+        """A job whenever it is told differently; the last event is the job that is over, or that it was deleted."""
+        said, silent = "", 0.0
+        while job is not None:
+            now = json.dumps(await run_in_threadpool(self._service.told, job))
+            if now != said:
+                said, silent = now, 0.0
+                yield f"event: video.{job.status}\ndata: {now}\n\n"
+            elif silent > QUIET:
+                silent = 0.0
+                yield ": still here\n\n"
+            if not pending(job):
+                return
+            await asyncio.sleep(LOOK)
+            silent += LOOK
+            job = await run_in_threadpool(self._service.jobs.get, job.id, account.id)
+        yield 'event: video.deleted\ndata: {"object": "video.deleted", "deleted": true}\n\n'
 
     async def delete(self, request: Request) -> Response:
         account = await self._service.account(request)

@@ -1,0 +1,190 @@
+"""The management of webhooks, as newer clients of the API send it.
+
+| route | does |
+|---|---|
+| POST, GET /v1/webhook_endpoints | makes one, with its secret; lists them |
+| GET, POST, DELETE /v1/webhook_endpoints/{endpoint_id} | one of them; changes it; deletes it |
+| POST /v1/webhook_endpoints/{endpoint_id}/rotate_secret | gives it a new secret |
+| POST /v1/webhook_endpoints/{endpoint_id}/test | sends it an event now, and says what it answered |
+| GET /v1/webhook_event_types | the events that there are |
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from kinemark.errors import RequestError
+from kinemark.server.courier import require_url, send
+from kinemark.server.fields import checked
+from kinemark.server.forms import body_of
+from kinemark.server.problems import ProblemError
+from kinemark.server.webhooks import EVENTS, event_body
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from kinemark.server.accounts import Account
+    from kinemark.server.service import Service
+    from kinemark.server.webhooks import Endpoint
+
+Events = Annotated[list[Literal["video.completed", "video.failed"]], Field(min_length=1)]
+_MOST: int = 20
+
+
+class EndpointFields(BaseModel):
+    """Of POST /webhook_endpoints."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    url: Annotated[str, Field(max_length=2000)]
+    event_types: Events
+
+
+class ChangeFields(BaseModel):
+    """Of POST /webhook_endpoints/{id}."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    url: Annotated[str, Field(max_length=2000)] | None = None
+    event_types: Events | None = None
+
+
+class RotateFields(BaseModel):
+    """Of POST /webhook_endpoints/{id}/rotate_secret."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    keep_old_secret_active_for_24_hours: bool = False
+
+
+class TestFields(BaseModel):
+    """Of POST /webhook_endpoints/{id}/test."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    event_type: Literal["video.completed", "video.failed"] = "video.completed"
+
+
+def webhook_routes(service: Service) -> list[Route]:
+    """The routes, for an application."""
+    routes = _Routes(service)
+    one = "/v1/webhook_endpoints/{endpoint_id}"
+    return [
+        Route("/v1/webhook_endpoints", routes.create, methods=["POST"]),
+        Route("/v1/webhook_endpoints", routes.list, methods=["GET"]),
+        Route(one, routes.retrieve, methods=["GET"]),
+        Route(one, routes.change, methods=["POST"]),
+        Route(one, routes.delete, methods=["DELETE"]),
+        Route(f"{one}/rotate_secret", routes.rotate, methods=["POST"]),
+        Route(f"{one}/test", routes.test, methods=["POST"]),
+        Route("/v1/webhook_event_types", routes.types, methods=["GET"]),
+    ]
+
+
+class _Routes:
+    def __init__(self, service: Service) -> None:
+        self._service, self._private = service, service.settings.private_webhooks
+
+    async def create(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(EndpointFields, await body_of(request))
+        self._require(asked.url)
+        if len(await run_in_threadpool(self._service.webhooks.all, account.id)) >= _MOST:
+            raise ProblemError(400, f"there are {_MOST} endpoints already; delete one first", code="too_many_endpoints")
+        made = await run_in_threadpool(
+            self._service.webhooks.create, account.id, asked.name, asked.url, asked.event_types
+        )
+        return JSONResponse(_told(made, secret=True))
+
+    async def list(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        found = await run_in_threadpool(self._service.webhooks.all, account.id)
+        limit = request.query_params.get("limit", "20")
+        if not limit.isdecimal() or not 1 <= int(limit[:6]) <= 100:
+            raise ProblemError(400, f"limit is {limit[:20]!r}; give 1 to 100", code="invalid_value", param="limit")
+        ids = [endpoint.id for endpoint in found]
+        after = request.query_params.get("after")
+        start = ids.index(after) + 1 if after in ids else 0
+        told = [_told(endpoint) for endpoint in found[start : start + int(limit)]]
+        ends = {"first_id": told[0]["id"] if told else None, "last_id": told[-1]["id"] if told else None}
+        more = start + int(limit) < len(found)
+        return JSONResponse({"object": "list", "data": told, **ends, "has_more": more})
+
+    async def retrieve(self, request: Request) -> Response:
+        return JSONResponse(_told(await self._endpoint(request, await self._service.account(request))))
+
+    async def change(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        endpoint = await self._endpoint(request, account)
+        asked = checked(ChangeFields, await body_of(request)).model_dump(exclude_none=True)
+        if "url" in asked:
+            self._require(asked["url"])
+        changed = await run_in_threadpool(self._service.webhooks.change, endpoint.id, account.id, asked)
+        return JSONResponse(_told(changed or endpoint))
+
+    async def delete(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        endpoint = await self._endpoint(request, account)
+        await run_in_threadpool(self._service.webhooks.delete, endpoint.id, account.id)
+        return JSONResponse({"id": endpoint.id, "object": "webhook_endpoint.deleted", "deleted": True})
+
+    async def rotate(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        endpoint = await self._endpoint(request, account)
+        keep = checked(RotateFields, await body_of(request)).keep_old_secret_active_for_24_hours
+        rotated = await run_in_threadpool(lambda: self._service.webhooks.rotate(endpoint.id, account.id, keep_old=keep))
+        return JSONResponse(_told(rotated or endpoint, secret=True))
+
+    async def test(self, request: Request) -> Response:
+        endpoint = await self._endpoint(request, await self._service.account(request))
+        kind = checked(TestFields, await body_of(request)).event_type
+        id_ = f"evt_{secrets.token_hex(16)}"
+        body = event_body(id_, kind, f"video_{'0' * 48}")
+        try:
+            status = await run_in_threadpool(lambda: send(endpoint, id_, body, private=self._private))
+        except (httpx.HTTPError, RequestError, OSError) as error:
+            reason = str(error) if isinstance(error, RequestError) else type(error).__name__
+            raise ProblemError(400, f"the endpoint was not reached ({reason})", code="endpoint_unreachable") from error
+        told = {"object": "webhook_endpoint.test", "webhook_endpoint_id": endpoint.id, "event_type": kind}
+        return JSONResponse({**told, "status_code": status, "success": True})
+
+    async def types(self, request: Request) -> Response:
+        await self._service.account(request)
+        return JSONResponse({"object": "list", "data": list(EVENTS)})
+
+    async def _endpoint(self, request: Request, account: Account) -> Endpoint:
+        id_ = request.path_params["endpoint_id"]
+        found = await run_in_threadpool(self._service.webhooks.get, id_, account.id)
+        if found is None:
+            raise ProblemError(404, f"there is no webhook endpoint {id_[:80]!r}", code="not_found")
+        return found
+
+    def _require(self, url: str) -> None:
+        try:
+            require_url(url, private=self._private)
+        except RequestError as error:
+            raise ProblemError(400, str(error), code="invalid_value", param="url") from error
+
+
+def _told(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]:
+    """An endpoint as clients know it; its secret is shown when it is made, and never again."""
+    return {
+        "id": endpoint.id,
+        "object": "webhook_endpoint",
+        "name": endpoint.name,
+        "url": endpoint.url,
+        "event_types": endpoint.event_types,
+        "created_at": int(endpoint.created_at),
+        "updated_at": None if endpoint.updated_at is None else int(endpoint.updated_at),
+        "signing_secret_hint": endpoint.secret[-4:],
+        **({"signing_secret": endpoint.secret} if secret else {}),
+    }
