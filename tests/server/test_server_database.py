@@ -1,5 +1,8 @@
 """Tables are what the code says, on both kinds of database, however they came to be so."""
 
+import secrets
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -47,6 +50,15 @@ def test_several_may_open_a_new_one_at_once(database):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+@pytest.mark.slow
+def test_several_processes_may_open_a_new_one_at_once(database):
+    script = "import sys; from kinemark.server.database import open_database; open_database(sys.argv[1]).dispose()"
+    for _ in range(3):
+        command = [sys.executable, "-c", script, database.replace("jobs.sqlite", f"{secrets.token_hex(4)}.sqlite")]
+        opening = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(6)]
+        assert [(one.communicate(timeout=60)[1], one.returncode) for one in opening] == [(b"", 0)] * 6
 
 
 def test_a_newer_one_is_refused(database):

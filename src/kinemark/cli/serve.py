@@ -66,7 +66,14 @@ def serve(
     console.print(f"Use it: OPENAI_BASE_URL=http://{host}:{port}/v1 python your_script.py", soft_wrap=True)
     arguments = ["--database", where, "--storage", files]
     with Workers(workers, arguments), Sweeper(jobs, store), Courier(webhooks, private=settings.private_webhooks):
-        uvicorn.run(api_app(service), host=host, port=port, log_level="warning", timeout_graceful_shutdown=10)
+        uvicorn.run(
+            api_app(service),
+            host=host,
+            port=port,
+            log_level="warning",
+            timeout_graceful_shutdown=10,
+            timeout_keep_alive=65,
+        )
 
 
 def worker(database: Database = None, storage: Storage = None) -> None:

@@ -5,6 +5,7 @@
 | GET /healthz | 200 while the process lives |
 | GET /readyz | 200 while database and storage answer |
 | GET /metrics | jobs, requests and their times, for Prometheus; only to its own machine unless allowed |
+| GET /openapi.json | the API in OpenAPI's form |
 | /v1/videos, ... | `server.videos` |
 | /v1/webhook_endpoints, /v1/webhook_event_types | `server.webhook_routes` |
 | /v1/moderations | `server.moderation` |
@@ -28,6 +29,7 @@ from starlette.routing import Route
 
 from kinemark.errors import KinemarkError
 from kinemark.server.moderation import moderation_app
+from kinemark.server.openapi import document
 from kinemark.server.problems import HANDLERS, ProblemError
 from kinemark.server.resolution import resolution_app
 from kinemark.server.videos import video_routes
@@ -66,11 +68,15 @@ def api_app(service: Service) -> Starlette:
             return JSONResponse({"ready": False, "because": type(error).__name__}, 503)
         return JSONResponse({"ready": True})
 
+    async def described(_: Request) -> Response:
+        return JSONResponse(document())
+
     return Starlette(
         routes=[
             Route("/healthz", healthy),
             Route("/readyz", ready),
             Route("/metrics", metrics.tell),
+            Route("/openapi.json", described),
             *video_routes(service),
             *webhook_routes(service),
             *moderation_app(service.settings).routes,

@@ -67,7 +67,8 @@ def connect(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401  whatever the driver has
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
+    # How long to wait comes first: the others may have to.
+    for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -1,0 +1,181 @@
+"""The OpenAPI document of the API, made from the fields that requests are checked with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from kinemark import __version__
+from kinemark.server.fields import ConnectFields, CreateFields, EditFields, ExtendFields, LoopFields, RemixFields
+from kinemark.server.webhook_routes import ChangeFields, EndpointFields, RotateFields, TestFields
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_TEXT: Final = {"type": "string"}
+_MAYBE: Final = {"type": ["string", "null"]}
+_WHOLE: Final = {"type": "integer"}
+_TIME: Final = {"type": ["integer", "null"]}
+_CLIP: Final = {
+    "oneOf": [
+        {"type": "string", "description": "A file, in a form.", "contentMediaType": "application/octet-stream"},
+        {"type": "object", "properties": {"id": _TEXT}, "required": ["id"]},
+    ]
+}
+_SIZE: Final = {"type": "string", "pattern": r"^\d{2,4}x\d{2,4}$", "examples": ["1280x720"]}
+#: What the fields' own schema does not say: values that are read from text, and files.
+_FIELDS: Final[dict[str, Any]] = {
+    "video": _CLIP,
+    "to": _CLIP,
+    "size": _SIZE | {"default": "720x1280"},
+    "seconds": {"type": ["string", "number"], "examples": ["4"]},
+    "input_reference": {
+        "oneOf": [
+            {"type": "string", "description": "A picture, in a form.", "contentMediaType": "application/octet-stream"},
+            {"type": "object", "properties": {"image_url": _TEXT}, "required": ["image_url"]},
+        ]
+    },
+}
+_ERROR: Final = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {"message": _TEXT, "type": _TEXT, "param": _MAYBE, "code": _MAYBE},
+        }
+    },
+}
+_VIDEO: Final = {
+    "type": "object",
+    "required": [
+        *("id", "object", "model", "status", "progress", "created_at", "completed_at", "expires_at"),
+        *("prompt", "size", "seconds", "remixed_from_video_id", "error"),
+    ],
+    "properties": {
+        "id": _TEXT,
+        "object": {"const": "video"},
+        "model": _TEXT,
+        "status": {"enum": ["queued", "in_progress", "completed", "failed"]},
+        "progress": _WHOLE | {"minimum": 0, "maximum": 100},
+        "created_at": _WHOLE,
+        "completed_at": _TIME,
+        "expires_at": _TIME,
+        "prompt": _MAYBE,
+        "size": _TEXT,
+        "seconds": _TEXT,
+        "remixed_from_video_id": _MAYBE,
+        "error": {"type": ["object", "null"]},
+        "kinemark": {"type": "object"},
+    },
+}
+_ENDPOINT: Final = {
+    "type": "object",
+    "required": ["id", "object", "name", "url", "event_types", "created_at", "updated_at"],
+    "properties": {"id": _TEXT, "object": {"const": "webhook_endpoint"}, "url": _TEXT},
+}
+_GONE: Final = {"type": "object", "required": ["id", "object", "deleted"]}
+_LIST: Final = {"type": "object", "required": ["object", "data"]}
+_PAGE: Final = {"type": "object", "required": ["object", "data", "first_id", "last_id", "has_more"]}
+
+
+def document() -> dict[str, Any]:
+    """The document."""
+    one, hook = "/v1/videos/{video_id}", "/v1/webhook_endpoints/{endpoint_id}"
+    video, endpoint = _json("Video"), _json("WebhookEndpoint")
+    paths: dict[str, Any] = {
+        "/v1/videos": {
+            "post": _operation("Ask for a clip", video, body=CreateFields),
+            "get": _operation("List clips", _json(_PAGE), query=_paging(100, order=True)),
+        },
+        one: {
+            "get": _operation("Tell how far a clip is", video),
+            "delete": _operation("Stop and delete a clip", _json(_GONE)),
+        },
+        f"{one}/content": {
+            "get": _operation(
+                "The clip, its thumbnail or its spritesheet",
+                {kind: {} for kind in ("video/mp4", "image/webp", "image/jpeg")},
+                query={"variant": {"enum": ["video", "thumbnail", "spritesheet"]}},
+                more={"206": {"description": "A part"}, "304": {"description": "Not modified"}},
+            )
+        },
+        f"{one}/events": {"get": _operation("The same as server-sent events", {"text/event-stream": {}})},
+        f"{one}/remix": {"post": _operation("Change a clip", video, body=RemixFields)},
+        "/v1/videos/edits": {"post": _operation("Change a clip, by id or of a file", video, body=EditFields)},
+        "/v1/videos/extensions": {"post": _operation("Extend a clip", video, body=ExtendFields)},
+        "/v1/videos/connections": {"post": _operation("Lead from one clip to another", video, body=ConnectFields)},
+        "/v1/videos/loops": {"post": _operation("Make a clip endless", video, body=LoopFields)},
+        "/v1/webhook_endpoints": {
+            "post": _operation("Make an endpoint", endpoint, body=EndpointFields),
+            "get": _operation("List endpoints", _json(_PAGE), query=_paging(100)),
+        },
+        hook: {
+            "get": _operation("An endpoint", endpoint),
+            "post": _operation("Change an endpoint", endpoint, body=ChangeFields),
+            "delete": _operation("Delete an endpoint", _json(_GONE)),
+        },
+        f"{hook}/rotate_secret": {"post": _operation("Give it a new secret", endpoint, body=RotateFields)},
+        f"{hook}/test": {"post": _operation("Send it an event", _json({"type": "object"}), body=TestFields)},
+        "/v1/webhook_event_types": {"get": _operation("The events that there are", _json(_LIST))},
+    }
+    for path, operations in paths.items():
+        names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+        if names:
+            operations["parameters"] = [{"name": n, "in": "path", "required": True, "schema": _TEXT} for n in names]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Kinemark, compatible with the Videos API", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": {"Video": _VIDEO, "WebhookEndpoint": _ENDPOINT, "Error": _ERROR},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"key": []}],
+    }
+
+
+def _operation(
+    summary: str,
+    content: dict[str, Any],
+    *,
+    body: type[BaseModel] | None = None,
+    query: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    told: dict[str, Any] = {"summary": summary, "responses": {"200": {"description": summary, "content": content}}}
+    told["responses"] |= {"default": {"description": "An error", "content": _json("Error")}} | (more or {})
+    if query:
+        told["parameters"] = [{"name": name, "in": "query", "schema": schema} for name, schema in query.items()]
+    if body is not None:
+        schema = body.model_json_schema(mode="validation")
+        schema["properties"] |= {name: field for name, field in _FIELDS.items() if name in schema["properties"]}
+        kinds = ("application/json", "multipart/form-data")
+        needed = bool(schema.get("required"))
+        told["requestBody"] = {"required": needed, "content": {kind: {"schema": _inlined(schema)} for kind in kinds}}
+    return told
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without definitions beside it: what it refers to stands where it is referred to."""
+    kept = schema.get("$defs", {})
+
+    def inline(part: Any) -> Any:  # noqa: ANN401  any part of a schema
+        if isinstance(part, dict):
+            if "$ref" in part:
+                return inline(kept[part["$ref"].rsplit("/", 1)[1]])
+            return {key: inline(value) for key, value in part.items() if key != "$defs"}
+        return [inline(value) for value in part] if isinstance(part, list) else part
+
+    inlined: dict[str, Any] = inline(schema)
+    return inlined
+
+
+def _json(schema: str | dict[str, Any]) -> dict[str, Any]:
+    said = {"$ref": f"#/components/schemas/{schema}"} if isinstance(schema, str) else schema
+    return {"application/json": {"schema": said}}
+
+
+def _paging(most: int, *, order: bool = False) -> dict[str, Any]:
+    paging: dict[str, Any] = {"after": _TEXT, "limit": _WHOLE | {"minimum": 0, "maximum": most}}
+    return paging | ({"order": {"enum": ["asc", "desc"]}} if order else {})
