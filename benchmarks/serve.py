@@ -1,10 +1,14 @@
 """The server under load: many clients that poll, a long queue, and a worker beside it.
 
     python benchmarks/serve.py [--clients 200] [--queued 2000] [--seconds 60] [--database URL] [--json]
+    python benchmarks/serve.py --overhead [--rounds 7] [--json]
 
 Starts `kinemark serve` with one worker (niced) and its state in a new folder, enters jobs, and has so many clients ask
 for the status of one each, once a second. Prints the times of answers (milliseconds), what the server's memory did, and
 whether every job is still there. `submit_per_s` is how fast jobs were entered, one after the other by 16 clients.
+
+With --overhead, a worker that takes a job from the queue, makes it and enters it, in turn with `begin` and `Take.save`
+of the same clip: `overhead` is what the first takes beyond the second, as a share of it.
 """
 
 from __future__ import annotations
@@ -21,9 +25,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HEADERS = {"Authorization": "Bearer anything"}
 ASKED = {"prompt": "a red sailboat drifts right across the sea", "seconds": "1", "size": "128x128"}
@@ -148,6 +155,44 @@ async def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     return figures
 
 
+def overhead(rounds: int, folder: str) -> dict[str, float]:
+    """What a job takes beyond its clip: queue, files, thumbnail and spritesheet."""
+    from kinemark.catalogue import load_model
+    from kinemark.generate import begin
+    from kinemark.server.asks import Generate
+    from kinemark.server.database import open_database
+    from kinemark.server.jobs import Jobs, New
+    from kinemark.server.store import open_store
+    from kinemark.server.worker import Worker
+    from kinemark.settings import Settings
+
+    settings = Settings(home=Path(folder) / "home")
+    jobs = Jobs(open_database(f"sqlite:///{folder}/jobs.sqlite"))
+    worker = Worker(jobs, open_store(f"{folder}/files"), settings)
+    model = load_model("spark")
+    ask = Generate(prompt=ASKED["prompt"], size=(256, 256), seconds=4.0, seed=1)
+
+    def by_itself() -> None:
+        take = begin(ask.timeline(model.target, {}), model=model, seed=1)
+        take.save(Path(folder) / "clip.mp4", settings=settings)
+
+    def by_the_worker() -> None:
+        jobs.add(New("me", "spark", ask.model_dump(mode="json"), {}, 4.0, "d"))
+        if not worker.work():
+            raise RuntimeError("there was no job")
+
+    def seconds_of(call: Callable[[], None]) -> float:
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    by_itself()
+    by_the_worker()
+    pairs = [(seconds_of(by_itself), seconds_of(by_the_worker)) for _ in range(rounds)]
+    alone, served = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return {"alone_s": alone, "served_s": served, "overhead": statistics.median(b / a for a, b in pairs) - 1}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -155,10 +200,12 @@ def main() -> None:
     parser.add_argument("--queued", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--database", help="of another kind; an empty one")
+    parser.add_argument("--overhead", action="store_true", help="what a job takes beyond its clip")
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print one flat object")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kinemark-bench-", ignore_cleanup_errors=True) as folder:
-        figures = asyncio.run(measure(arguments, folder))
+        figures = overhead(arguments.rounds, folder) if arguments.overhead else asyncio.run(measure(arguments, folder))
     if arguments.json:
         print(json.dumps(figures))
         return
