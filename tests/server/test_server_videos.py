@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 from kinemark.data.encode import encode_mp4
 from kinemark.server.app import api_app
 from kinemark.server.jobs import RUNNING
+from kinemark.server.processes import sweep
 from kinemark.server.tables import JOBS
 from kinemark.server.worker import Worker
 from kinemark.settings import Settings
@@ -290,17 +292,15 @@ def test_content_that_is_not_there_is_not_asked_for_again(desk):
 
 
 def test_what_was_kept_long_enough(desk):
-    done = desk.made()
-    job = desk.service.jobs.get(done["id"])
-    assert desk.service.jobs.expire() == []
-    digests = [asset.digest for asset in desk.service.jobs.assets(job.id).values()]
     desk.worker._keep = -1
-    desk.made()
-    assert len(desk.service.jobs.expire()) == len(digests) == 3
-    assert (
-        error_of(desk.http.get(f"/v1/videos/{desk.http.get('/v1/videos').json()['first_id']}/content"), 404)["code"]
-        == "video_expired"
-    )
+    done = desk.made()
+    digests = [asset.digest for asset in desk.service.jobs.assets(done["id"]).values()]
+    assert sweep(desk.service.jobs, desk.service.store) == len(digests) == 3
+    assert not any(map(desk.service.store.has, digests))
+    answer = desk.http.get(f"/v1/videos/{done['id']}/content")
+    assert error_of(answer, 404)["code"] == "video_expired"
+    error = error_of(desk.http.post(f"/v1/videos/{done['id']}/remix", json={"prompt": "at night"}), 400)
+    assert "has expired" in error["message"]
 
 
 # Deleting.
@@ -328,7 +328,7 @@ def test_deleting_stops_what_is_made(desk, monkeypatch):
     def report(beat, stage, step, total, preview=None):
         if stage == "sample" and step == 3:
             assert desk.http.delete(f"/v1/videos/{told['id']}").status_code == 200
-            beat._over.wait(0.5)
+            time.sleep(0.5)
         seen.append((stage, step))
         original(beat, stage, step, total, preview)
 

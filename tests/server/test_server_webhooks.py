@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from kinemark.errors import RequestError
 from kinemark.server.app import api_app
-from kinemark.server.courier import Courier, allowed_address, require_url
+from kinemark.server.courier import allowed_address, deliver, require_url
 from kinemark.server.jobs import MAX_ATTEMPTS, Asset, New
 from kinemark.server.tables import DELIVERIES, now
 from kinemark.server.webhooks import AGAIN
@@ -106,12 +106,11 @@ def signature(secret, headers, body):
 
 def test_an_owner_is_told_what_ended(service, http, receiver):
     endpoint = made(http, receiver.url)
-    courier = Courier(service.webhooks, private=True)
     done, failed = ended(service), ended(service, failed=True)
     ended(service, owner="another")
-    assert courier.deliver()
-    assert courier.deliver()
-    assert not courier.deliver()
+    assert deliver(service.webhooks, private=True)
+    assert deliver(service.webhooks, private=True)
+    assert not deliver(service.webhooks, private=True)
     events = [json.loads(body) for _, body in receiver.came]
     assert [(event["type"], event["data"]) for event in events] == [
         ("video.completed", {"id": done}),
@@ -130,7 +129,7 @@ def test_an_owner_is_told_what_ended(service, http, receiver):
 def test_the_sdk_believes_it(service, http, receiver, version):
     endpoint = made(http, receiver.url)
     ended(service)
-    assert Courier(service.webhooks, private=True).deliver()
+    assert deliver(service.webhooks, private=True)
     headers, body = receiver.came[0]
     script = (
         "import sys, json, openai; headers, body, secret = json.load(sys.stdin); "
@@ -153,13 +152,12 @@ def test_it_is_sent_until_it_arrives(service, http, receiver):
     """The same event with the same id, signed anew; a redirect is no arrival, and is not followed."""
     endpoint = made(http, receiver.url)
     ended(service)
-    courier = Courier(service.webhooks, private=True)
     receiver.answers = [500, 302]
     for _ in range(3):
-        assert courier.deliver()
-        assert not courier.deliver()  # not before its time
+        assert deliver(service.webhooks, private=True)
+        assert not deliver(service.webhooks, private=True)  # not before its time
         service.jobs._run(update(DELIVERIES).where(DELIVERIES.c.next_at.is_not(None)).values(next_at=now() - 1))
-    assert not courier.deliver()
+    assert not deliver(service.webhooks, private=True)
     ids = {headers["webhook-id"] for headers, _ in receiver.came}
     assert len(receiver.came) == 3
     assert len(ids) == len({body for _, body in receiver.came}) == 1
@@ -171,9 +169,9 @@ def test_after_three_days_it_is_let_go(service, http, receiver):
     assert 71 * 3600 < sum(AGAIN) < 73 * 3600
     made(http, receiver.url)
     ended(service)
-    courier, receiver.answers = Courier(service.webhooks, private=True), [500] * 50
+    receiver.answers = [500] * 50
     tries = 0
-    while courier.deliver():
+    while deliver(service.webhooks, private=True):
         tries += 1
         service.jobs._run(update(DELIVERIES).where(DELIVERIES.c.next_at.is_not(None)).values(next_at=now() - 1))
     assert tries == len(AGAIN) + 1
@@ -184,7 +182,7 @@ def test_a_job_that_is_given_up_is_told_too(service, http, receiver):
     service.jobs.add(New("operator", "tiny", {"prompt": "a boat"}, {}, 1.0, "d"))
     for _ in range(MAX_ATTEMPTS + 1):
         service.jobs.claim("w", lease=-1)
-    assert Courier(service.webhooks, private=True).deliver()
+    assert deliver(service.webhooks, private=True)
     assert json.loads(receiver.came[0][1])["type"] == "video.failed"
 
 
@@ -223,7 +221,7 @@ def test_managing_them(service, http, receiver):
     assert http.get("/v1/webhook_event_types").json()["data"] == ["video.completed", "video.failed"]
     ended(service)
     assert http.delete(path).json() == {"id": first["id"], "object": "webhook_endpoint.deleted", "deleted": True}
-    assert not Courier(service.webhooks, private=True).deliver()  # what it was to be told is gone with it
+    assert not deliver(service.webhooks, private=True)  # what it was to be told is gone with it
     for method in ("GET", "POST", "DELETE"):
         assert http.request(method, path, json={}).status_code == 404
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,11 +39,12 @@ def serve(
     from kinemark.catalogue import find_model
     from kinemark.server.accounts import Accounts
     from kinemark.server.app import api_app
-    from kinemark.server.courier import Courier
+    from kinemark.server.courier import LOOK, deliver
     from kinemark.server.database import open_database
     from kinemark.server.jobs import Jobs
     from kinemark.server.names import read_names
-    from kinemark.server.processes import Sweeper, Workers
+    from kinemark.server.processes import SWEEP, Workers, sweep
+    from kinemark.server.repeat import repeating
     from kinemark.server.service import Service
     from kinemark.server.store import open_store
     from kinemark.server.webhooks import Webhooks
@@ -65,7 +67,8 @@ def serve(
     console.print(f"Serving at http://{host}:{port}/v1 ({'no keys asked for' if keyless else 'with API keys'})")
     console.print(f"Use it: OPENAI_BASE_URL=http://{host}:{port}/v1 python your_script.py", soft_wrap=True)
     arguments = ["--database", where, "--storage", files]
-    with Workers(workers, arguments), Sweeper(jobs, store), Courier(webhooks, private=settings.private_webhooks):
+    sweeping, delivering = partial(sweep, jobs, store), partial(deliver, webhooks, private=settings.private_webhooks)
+    with Workers(workers, arguments), repeating(lambda: sweeping() < 0, SWEEP), repeating(delivering, LOOK):
         uvicorn.run(
             api_app(service),
             host=host,

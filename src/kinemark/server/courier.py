@@ -9,75 +9,46 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-import threading
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import httpx
-from sqlalchemy.exc import SQLAlchemyError
 
 from kinemark.errors import RequestError
 from kinemark.server.webhooks import signed_headers
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from kinemark.server.webhooks import Delivery, Endpoint, Webhooks
 
 #: Seconds that an endpoint has to answer.
 PATIENCE: Final = 10.0
-_LOOK: Final = 0.5
+#: Seconds between two looks for events that are due.
+LOOK: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
 
 
-class Courier:
-    """Delivers what is due, in a thread; a context manager.
+def deliver(webhooks: Webhooks, *, private: bool = False) -> bool:
+    """Deliver the next event that is due; whether there was one.
 
     Args:
         webhooks: endpoints and deliveries.
         private: whether it may go into private networks, and without TLS.
     """
+    delivery = webhooks.due()
+    if delivery is None:
+        return False
+    webhooks.settle(delivery, arrived=_arrives(delivery, private=private))
+    return True
 
-    def __init__(self, webhooks: Webhooks, *, private: bool = False) -> None:
-        self._webhooks, self._private, self._over = webhooks, private, threading.Event()
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
-    def deliver(self) -> bool:
-        """Deliver the next event that is due; whether there was one."""
-        delivery = self._webhooks.due()
-        if delivery is None:
-            return False
-        self._webhooks.settle(delivery, arrived=self._arrives(delivery))
-        return True
-
-    def _arrives(self, delivery: Delivery) -> bool:
-        try:
-            status = send(delivery.endpoint, delivery.id, delivery.body, private=self._private)
-        except (httpx.HTTPError, RequestError, OSError) as error:
-            _LOG.warning("%s did not arrive (%s)", delivery.id, type(error).__name__)
-            return False
-        return 200 <= status < 300
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            try:
-                worked = self.deliver()
-            except SQLAlchemyError:
-                _LOG.warning("the queue does not answer; looking again", exc_info=True)
-                worked = False
-            if not worked:
-                self._over.wait(_LOOK)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join(PATIENCE + 1)
+def _arrives(delivery: Delivery, *, private: bool) -> bool:
+    try:
+        status = send(delivery.endpoint, delivery.id, delivery.body, private=private)
+    except (httpx.HTTPError, RequestError, OSError) as error:
+        _LOG.warning("%s did not arrive (%s)", delivery.id, type(error).__name__)
+        return False
+    return 200 <= status < 300
 
 
 def send(endpoint: Endpoint, id_: str, body: str, *, private: bool) -> int:

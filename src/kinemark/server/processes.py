@@ -9,10 +9,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from kinemark.errors import KinemarkError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
@@ -25,7 +21,8 @@ GRACE: Final = 20.0
 _LOOK: Final = 0.5
 #: Seconds before a worker that ended at once is begun again; doubled each time, up to a minute.
 _AGAIN: Final = 1.0
-_SWEEP: Final = 300.0
+#: Seconds between two looks for files that were kept long enough.
+SWEEP: Final = 300.0
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -84,33 +81,9 @@ class Workers:
                 worker.wait()
 
 
-class Sweeper:
-    """Lets go of files that were kept long enough, every few minutes; a context manager."""
-
-    def __init__(self, jobs: Jobs, store: Store) -> None:
-        self._jobs, self._store, self._over = jobs, store, threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-
-    def sweep(self) -> int:
-        """Do it once; how many files went."""
-        unused = self._jobs.expire()
-        for digest in unused:
-            self._store.delete(digest)
-        return len(unused)
-
-    def _run(self) -> None:
-        while not self._over.wait(_SWEEP):
-            try:
-                self.sweep()
-            except (SQLAlchemyError, KinemarkError):
-                _LOG.warning("files that were kept long enough could not be removed; trying again", exc_info=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
+def sweep(jobs: Jobs, store: Store) -> int:
+    """Let go of files that were kept long enough; how many went."""
+    unused = jobs.expire()
+    for digest in unused:
+        store.delete(digest)
+    return len(unused)

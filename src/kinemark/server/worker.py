@@ -14,10 +14,9 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
-from sqlalchemy.exc import SQLAlchemyError
 
 from kinemark.catalogue import find_model
 from kinemark.data.video import read_video
@@ -26,10 +25,10 @@ from kinemark.generate import begin
 from kinemark.server.asks import read_ask
 from kinemark.server.jobs import LEASE, Asset
 from kinemark.server.problems import refused
+from kinemark.server.repeat import repeat, repeating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from torch import Tensor
 
@@ -54,12 +53,11 @@ class StoppedError(Exception):
 
 
 class Beat:
-    """Says once a second that a job is worked on, and learns whether it is still wanted; a context manager."""
+    """What a worker says of its job while it works on it, and whether the job is still wanted."""
 
-    def __init__(self, jobs: Jobs, job: Job, stop: threading.Event, lease: float = LEASE) -> None:
+    def __init__(self, jobs: Jobs, job: Job, stop: threading.Event, lease: float) -> None:
         self._jobs, self._job, self._stop, self._lease = jobs, job, stop, lease
-        self._progress, self._over, self.lost = 0, threading.Event(), False
-        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+        self._progress, self.lost = 0, False
 
     def report(self, stage: str, step: int, total: int, preview: Callable[[], Tensor] | None = None) -> None:  # noqa: ARG002
         """Told how far the clip is: a `Progress`.
@@ -72,23 +70,13 @@ class Beat:
         if stage == "sample":
             self._progress = min(99, 100 * step // max(1, total))
 
-    def _run(self) -> None:
-        while not self._over.wait(BEAT):
-            try:
-                self.lost = self.lost or not self._jobs.renew(self._job, self._progress, self._lease)
-            except SQLAlchemyError:
-                # The lease goes on for a while, and what is made counts if the database is back before it ends.
-                _LOG.warning("the queue does not answer about %s", self._job.id, exc_info=True)
+    def renew(self) -> bool:
+        """Tell the queue, and learn whether the job is still this worker's; there is nothing to do at once.
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
+        While the database is away the lease goes on for a while, and what is made counts if it is back before it ends.
+        """
+        self.lost = self.lost or not self._jobs.renew(self._job, self._progress, self._lease)
+        return False
 
 
 class Worker:
@@ -121,14 +109,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` is set."""
-        while not self.stop.is_set():
-            try:
-                worked = self.work()
-            except SQLAlchemyError:
-                _LOG.warning("the queue does not answer; looking again", exc_info=True)
-                worked = False
-            if not worked:
-                self.stop.wait(IDLE)
+        repeat(self.work, IDLE, self.stop)
 
     def work(self) -> bool:
         """Take a job and make it; whether there was one."""
@@ -136,10 +117,8 @@ class Worker:
         if job is None:
             return False
         _LOG.info("%s begins %s, attempt %d", self.name, job.id, job.attempts)
-        with (
-            Beat(self._jobs, job, self.stop, self._lease) as beat,
-            tempfile.TemporaryDirectory(prefix="kinemark-") as folder,
-        ):
+        beat = Beat(self._jobs, job, self.stop, self._lease)
+        with repeating(beat.renew, BEAT), tempfile.TemporaryDirectory(prefix="kinemark-") as folder:
             try:
                 self._make(job, beat, Path(folder))
             except StoppedError:
