@@ -48,6 +48,12 @@ if hasattr(client.videos, "edit"):
     changed = client.videos.edit(prompt="a blue sailboat", video=upload)
     told["edited_upload"] = client.videos.poll(changed.id, poll_interval_ms=100).to_dict()
 
+if hasattr(client.videos, "create_character"):
+    try:
+        client.videos.create_character(name="Ada", video=upload)
+    except openai.BadRequestError as error:
+        told["character"] = error.code
+
 told["listed"] = [one.id for one in client.videos.list(limit=2)]
 told["oldest"] = [one.id for one in client.videos.list(limit=3, order="asc")]
 errors = {}

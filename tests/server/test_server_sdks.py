@@ -88,6 +88,7 @@ def test_an_old_python_script(live, version, picture, tmp_path):
     if version != "2.27.0" or "extended_upload" in told:
         for name in ("extended_upload", "edited_upload"):
             check_video(told[name])
+        assert told["character"] == "consent_required"
     assert (folder / "video").stat().st_size == told["streamed"]
     assert verify(folder / "video", settings).recognised
     assert read_video(folder / "video").frames_THWC.shape == (8, 144, 256, 3)

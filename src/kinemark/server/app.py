@@ -6,7 +6,7 @@
 | GET /readyz | 200 while database and storage answer |
 | GET /metrics | jobs, requests and their times, for Prometheus; only to its own machine unless allowed |
 | GET /openapi.json | the API in OpenAPI's form |
-| /v1/videos, ... | `server.videos` |
+| /v1/videos, ... | `server.videos`, `server.characters` |
 | /v1/webhook_endpoints, /v1/webhook_event_types | `server.webhook_routes` |
 | /v1/moderations | `server.moderation` |
 | /matches, /manifests, /services, /.well-known/kinemark.json | `server.resolution` |
@@ -28,6 +28,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from kinemark.errors import KinemarkError
+from kinemark.server.characters import character_routes
 from kinemark.server.moderation import moderation_app
 from kinemark.server.openapi import document
 from kinemark.server.problems import HANDLERS, ProblemError
@@ -77,6 +78,7 @@ def api_app(service: Service) -> Starlette:
             Route("/readyz", ready),
             Route("/metrics", metrics.tell),
             Route("/openapi.json", described),
+            *character_routes(service),
             *video_routes(service),
             *webhook_routes(service),
             *moderation_app(service.settings).routes,

@@ -65,6 +65,14 @@ class Common(BaseModel):
     )
 
 
+class CharacterField(BaseModel):
+    """A person whom a request names."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=40)]
+
+
 class CreateFields(Common):
     """Of POST /videos."""
 
@@ -73,6 +81,7 @@ class CreateFields(Common):
     size: Size = (1280, 720)
     input_reference: Any = None
     storyboard: tuple[Scene, ...] = Field(default=(), max_length=32)
+    characters: tuple[CharacterField, ...] = Field(default=(), max_length=2)
 
 
 class RemixFields(Common):

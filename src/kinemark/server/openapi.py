@@ -74,6 +74,7 @@ _ENDPOINT: Final = {
     "required": ["id", "object", "name", "url", "event_types", "created_at", "updated_at"],
     "properties": {"id": _TEXT, "object": {"const": "webhook_endpoint"}, "url": _TEXT},
 }
+_PERSON: Final = {"type": "object", "required": ["id", "name", "created_at"]}
 _GONE: Final = {"type": "object", "required": ["id", "object", "deleted"]}
 _LIST: Final = {"type": "object", "required": ["object", "data"]}
 _PAGE: Final = {"type": "object", "required": ["object", "data", "first_id", "last_id", "has_more"]}
@@ -106,6 +107,8 @@ def document() -> dict[str, Any]:
         "/v1/videos/extensions": {"post": _operation("Extend a clip", video, body=ExtendFields)},
         "/v1/videos/connections": {"post": _operation("Lead from one clip to another", video, body=ConnectFields)},
         "/v1/videos/loops": {"post": _operation("Make a clip endless", video, body=LoopFields)},
+        "/v1/videos/characters": {"post": _operation("Refused: consent is entered by the operator", _json({}))},
+        "/v1/videos/characters/{character_id}": {"get": _operation("A person who agreed to be shown", _json(_PERSON))},
         "/v1/webhook_endpoints": {
             "post": _operation("Make an endpoint", endpoint, body=EndpointFields),
             "get": _operation("List endpoints", _json(_PAGE), query=_paging(100)),

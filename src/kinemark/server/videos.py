@@ -32,6 +32,7 @@ from kinemark.admission import require_words
 from kinemark.catalogue import find_model
 from kinemark.generate import check_target
 from kinemark.server.asks import REFERENCE, SECOND, SOURCE, Connect, Extend, Generate, Loop, Remix
+from kinemark.server.characters import require_named
 from kinemark.server.fields import (
     ConnectFields,
     CreateFields,
@@ -107,6 +108,7 @@ class _Routes:
     async def create(self, request: Request) -> Response:
         account = await self._service.account(request)
         asked = checked(CreateFields, await body_of(request))
+        require_named([character.id for character in asked.characters], asked.prompt)
         given = asked.input_reference
         assets = () if given is None else (await give_picture(self._service, REFERENCE, given, "input_reference"),)
         ask = Generate(**_common(asked), size=asked.size, seconds=asked.seconds, scenes=asked.storyboard)
