@@ -27,6 +27,7 @@ ALLOWED = {
     "trace": set(),
     "shares": set(),
     "ahead": set(),
+    "client": {"errors"},
     "together": set(),
     "worlds": {"errors"},
     "data": {"errors", "settings", "worlds"},
