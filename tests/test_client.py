@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import sys
 from pathlib import Path
 
@@ -141,6 +142,21 @@ def test_a_request_whose_answer_was_lost_is_sent_again_under_its_name(colour, fi
     assert len(names) == 2
     assert len(set(names)) == 1
     client.close()
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_events_go_on_after_a_connection_broke(colour, monkeypatch):
+    monkeypatch.setattr("kinemark.client.PAUSE", 0.001)
+    done = TOLD | {"status": "completed", "progress": 100}
+    texts = [f"event: video\ndata: {json.dumps(told)}\n\n" for told in (TOLD, done)]
+    answers = [None, httpx.Response(200, text=texts[0] + texts[1])]
+    client = Both("http://server/v1", colour, transport=transport(colour, answers, []))
+    assert [one.status for one in client.events("video_1")] == ["queued", "completed"]
+    lost = Both("http://server/v1", colour, transport=transport(colour, [None] * 3, []))
+    with pytest.raises(ApiError, match="does not answer"):
+        lost.wait("video_1")
+    for one in (client, lost):
+        one.close()
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])

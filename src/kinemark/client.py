@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 TRIES: Final = 3
 #: Seconds before the second try; twice as many before each further one.
 PAUSE: Final = 0.5
+#: Silence is broken by the server every 15 seconds.
+_EVENTS: Final = httpx.Timeout(60)
 _KINDS: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 
 
@@ -159,6 +161,8 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
         with partial.open("wb") as file:
             yield file
         partial.replace(path)
+    except httpx.TransportError as error:
+        raise _unanswered(error) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -219,13 +223,24 @@ class Client:
                 return
 
     def events(self, video: Video | str) -> Iterator[Video]:
-        """The clip whenever something about it changes, until it is over."""
-        with self._http.stream("GET", f"videos/{_of(video)}/events", timeout=None) as answer:
-            if not answer.is_success:
-                answer.read()
-            for line in _checked(answer).iter_lines():
-                if (seen := _event(line)) is not None:
-                    yield seen
+        """The clip whenever something about it changes, until it is over; a connection that breaks is made again."""
+        left = TRIES
+        while True:
+            try:
+                with self._http.stream("GET", f"videos/{_of(video)}/events", timeout=_EVENTS) as answer:
+                    if not answer.is_success:
+                        answer.read()
+                    for line in _checked(answer).iter_lines():
+                        if (seen := _event(line)) is not None:
+                            left = TRIES
+                            yield seen
+            except httpx.TransportError as error:
+                left -= 1
+                if not left:
+                    raise _unanswered(error) from error
+                time.sleep(PAUSE)
+            else:
+                return
 
     def wait(self, video: Video | str) -> Video:
         """The clip once it is over."""
@@ -325,13 +340,24 @@ class AsyncClient:
                 return
 
     async def events(self, video: Video | str) -> AsyncIterator[Video]:
-        """The clip whenever something about it changes, until it is over."""
-        async with self._http.stream("GET", f"videos/{_of(video)}/events", timeout=None) as answer:
-            if not answer.is_success:
-                await answer.aread()
-            async for line in _checked(answer).aiter_lines():
-                if (seen := _event(line)) is not None:
-                    yield seen
+        """The clip whenever something about it changes, until it is over; a connection that breaks is made again."""
+        left = TRIES
+        while True:
+            try:
+                async with self._http.stream("GET", f"videos/{_of(video)}/events", timeout=_EVENTS) as answer:
+                    if not answer.is_success:
+                        await answer.aread()
+                    async for line in _checked(answer).aiter_lines():
+                        if (seen := _event(line)) is not None:
+                            left = TRIES
+                            yield seen
+            except httpx.TransportError as error:
+                left -= 1
+                if not left:
+                    raise _unanswered(error) from error
+                await asyncio.sleep(PAUSE)
+            else:
+                return
 
     async def wait(self, video: Video | str) -> Video:
         """The clip once it is over."""

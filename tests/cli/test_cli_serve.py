@@ -75,6 +75,21 @@ def test_from_nothing_to_a_clip_and_to_the_end(tmp_path):
     wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
 
 
+@pytest.mark.slow
+def test_workers_end_with_a_server_that_was_killed(tmp_path):
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "kinemark", "serve", "--port", str(port)],
+        env=os.environ | {"KINEMARK_HOME": str(tmp_path / "home")},
+        stderr=subprocess.DEVNULL,
+    )
+    wait(lambda: call(f"http://127.0.0.1:{port}/readyz"), 90)
+    workers = _children(server.pid)
+    server.kill()
+    server.wait()
+    wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 60)
+
+
 def _children(pid):
     lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     mine = [int(child) for one in lists for child in one.split()]

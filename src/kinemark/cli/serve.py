@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,7 +80,11 @@ def serve(
         )
 
 
-def worker(database: Database = None, storage: Storage = None) -> None:
+def worker(
+    database: Database = None,
+    storage: Storage = None,
+    until_stdin_ends: Annotated[bool, typer.Option("--until-stdin-ends", hidden=True)] = False,
+) -> None:
     """Make what is asked of a server that shares this database and storage."""
     require_server()
     import logging
@@ -96,6 +101,8 @@ def worker(database: Database = None, storage: Storage = None) -> None:
     jobs = Jobs(open_database(database or settings.database_url))
     working = Worker(jobs, open_store(storage or settings.storage_url), settings)
     _stop_when_told(working)
+    if until_stdin_ends:
+        threading.Thread(target=_stop_with_stdin, args=(working,), daemon=True).start()
     working.run()
 
 
@@ -106,6 +113,12 @@ def _stop_when_told(working: Worker) -> None:
     assert threading.current_thread() is threading.main_thread()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+
+
+def _stop_with_stdin(working: Worker) -> None:
+    """Stop once whoever holds the other end of stdin is gone."""
+    sys.stdin.buffer.read()
+    working.stop.set()
 
 
 def require_server() -> None:

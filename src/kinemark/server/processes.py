@@ -35,7 +35,7 @@ class Workers:
     """
 
     def __init__(self, count: int, arguments: Sequence[str]) -> None:
-        self._command = [sys.executable, "-m", "kinemark", "worker", *arguments]
+        self._command = [sys.executable, "-m", "kinemark", "worker", "--until-stdin-ends", *arguments]
         self._running: list[subprocess.Popen[bytes]] = []
         self._count, self._over = count, threading.Event()
         self._thread = threading.Thread(target=self._watch, name="workers", daemon=True)
@@ -50,6 +50,8 @@ class Workers:
         while not self._over.wait(_LOOK):
             ended = [worker for worker in self._running if worker.poll() is not None]
             for worker in ended:
+                assert worker.stdin is not None
+                worker.stdin.close()
                 _LOG.warning("worker %d ended with %s; another is begun", worker.pid, worker.returncode)
                 pause = _AGAIN if time.monotonic() - begun > 60 else min(60.0, 2 * pause)
                 if self._over.wait(pause):
@@ -58,7 +60,8 @@ class Workers:
                 self._running[self._running.index(worker)] = self._begin()
 
     def _begin(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603  our own program
+        # Out of the terminal's reach, whose interrupt is for the server; the pipe ends when the server does.
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  our own
 
     def __enter__(self) -> Self:
         self._running = [self._begin() for _ in range(self._count)]
@@ -72,6 +75,8 @@ class Workers:
         self._thread.join()
         for worker in self._running:
             worker.terminate()
+            assert worker.stdin is not None
+            worker.stdin.close()
         until = time.monotonic() + GRACE
         for worker in self._running:
             try:
