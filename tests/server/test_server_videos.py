@@ -15,8 +15,9 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from kinemark.data.encode import encode_mp4
+from kinemark.data.video import read_tags, read_video
 from kinemark.server.app import api_app
-from kinemark.server.jobs import RUNNING
+from kinemark.server.jobs import RUNNING, Asset
 from kinemark.server.processes import sweep
 from kinemark.server.tables import JOBS
 from kinemark.server.worker import Worker
@@ -213,6 +214,35 @@ def read_events(desk, id_):
     text = desk.http.get(f"/v1/videos/{id_}/events").text
     parts = [part.split("\n") for part in text.split("\n\n") if part.startswith("event")]
     return [(kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for kind, data in parts]
+
+
+def test_a_clip_can_be_seen_while_it_is_made(desk, monkeypatch, tmp_path):
+    """Judged, marked, labelled as a preview; it plays from its first piece on."""
+    monkeypatch.setattr("kinemark.server.videos.LOOK", 0.01)
+    told = desk.ask(**BOAT, preview=True)
+    working = threading.Thread(target=desk.worker.work)
+    working.start()
+    (tmp_path / "preview.mp4").write_bytes(desk.http.get(f"/v1/videos/{told['id']}/preview").content)
+    working.join()
+    assert desk.http.get(f"/v1/videos/{told['id']}").json()["status"] == "completed"
+    assert read_video(tmp_path / "preview.mp4").frames_THWC.shape == (8, 128, 128, 3)
+    assert "preview without signature" in read_tags(tmp_path / "preview.mp4")["comment"]
+    pieces = [role for role in desk.service.jobs.assets(told["id"]) if role.startswith("preview-")]
+    assert len(pieces) >= 2
+    first = desk.service.jobs.assets(told["id"])["preview-00000"]
+    assert first.size < (tmp_path / "preview.mp4").stat().st_size
+    without = desk.ask()
+    assert error_of(desk.http.get(f"/v1/videos/{without['id']}/preview"), 404)["code"] == "no_preview"
+
+
+def test_a_second_attempt_shows_itself_alone(desk):
+    told = desk.ask(**BOAT, preview=True)
+    dead = desk.service.jobs.claim("dead", lease=-1)
+    assert desk.service.jobs.add_piece(dead, Asset("preview-00000", "ab" * 32, "video/mp4", 3))
+    assert desk.worker.work()
+    assert not desk.service.jobs.add_piece(dead, Asset("preview-09999", "ab" * 32, "video/mp4", 3))
+    pieces = desk.service.jobs.assets(told["id"])
+    assert pieces["preview-00000"].digest != "ab" * 32
 
 
 # What was made.

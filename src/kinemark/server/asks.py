@@ -41,6 +41,7 @@ class Ask(BaseModel):
         prompt: what the clip shows.
         size: height and width of what is delivered.
         seed, steps, guidance: as in `generate`; None: the model's, or random.
+        preview: whether it can be seen while it is made, which takes longer.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +51,7 @@ class Ask(BaseModel):
     seed: int | None = None
     steps: int | None = None
     guidance: float | None = None
+    preview: bool = False
 
     def made_at(self, target: Target) -> tuple[int, int]:
         """The size at which a model makes what is delivered at another."""

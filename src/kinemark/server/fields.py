@@ -59,6 +59,7 @@ class Common(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     steps: Annotated[int, Field(ge=1, le=200)] | None = None
     guidance: Annotated[float, Field(ge=0, le=20)] | None = None
+    preview: bool = False
     priority: int = Field(default=0, ge=-10, le=10)
     metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = Field(
         default=None, max_length=16

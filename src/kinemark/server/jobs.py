@@ -27,6 +27,7 @@ QUEUED, RUNNING, COMPLETED, FAILED = "queued", "in_progress", "completed", "fail
 MAX_ATTEMPTS: Final = 3
 #: Seconds for which a job is a worker's without being heard of.
 LEASE: Final = 30.0
+_PREVIEW: Final = "preview-"
 #: Seconds within which a request that a client sends again is the same request.
 RETRIED: Final = 600.0
 
@@ -98,6 +99,11 @@ class New:
 
 
 _COLUMNS: Final = [JOBS.c[field.name] for field in fields(Job)]
+
+
+def preview_role(number: int) -> str:
+    """What a piece of a preview is to its job."""
+    return f"{_PREVIEW}{number:05d}"
 
 
 class Jobs:
@@ -287,6 +293,19 @@ class Jobs:
             announce(connection, job.owner, "video.completed", job.id)
         return True
 
+    def add_piece(self, job: Job, piece: Asset) -> bool:
+        """Enter a piece of what can be seen meanwhile; False if the job is no longer this worker's."""
+        with self._engine.begin() as connection:
+            if connection.execute(_held(job).values(lease_until=JOBS.c.lease_until)).rowcount != 1:
+                return False
+            connection.execute(insert(ASSETS), [_asset_row(job.id, piece)])
+        return True
+
+    def drop_pieces(self, job: Job) -> list[str]:
+        """Let go of what an attempt before this one showed; the digests that nothing uses now."""
+        with self._engine.begin() as connection:
+            return _dropped(connection, [job.id], ASSETS.c.role.like(f"{_PREVIEW}%"))
+
     def fail(self, job: Job, error: Mapping[str, Any]) -> bool:
         """Enter why a job failed; False if it is no longer this worker's."""
         failed = _held(job).values(status=FAILED, completed_at=now(), error=dict(error), lease_until=None)
@@ -356,9 +375,10 @@ def _held(job: Job) -> Any:  # noqa: ANN401
     )
 
 
-def _dropped(connection: Any, ids: list[str]) -> list[str]:  # noqa: ANN401
-    """Remove the files of jobs; those of them that no other job has."""
-    gone = connection.execute(delete(ASSETS).where(ASSETS.c.job.in_(ids)).returning(ASSETS.c.digest)).scalars().all()
+def _dropped(connection: Any, ids: list[str], *which: ColumnElement[bool]) -> list[str]:  # noqa: ANN401
+    """Remove the files of jobs, or some of them; those that no other job has."""
+    files = delete(ASSETS).where(ASSETS.c.job.in_(ids), *which)
+    gone = connection.execute(files.returning(ASSETS.c.digest)).scalars().all()
     used = connection.execute(select(ASSETS.c.digest).where(ASSETS.c.digest.in_(gone))).scalars().all()
     return sorted(set(gone) - set(used))
 

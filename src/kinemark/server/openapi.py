@@ -101,6 +101,7 @@ def document() -> dict[str, Any]:
                 more={"206": {"description": "A part"}, "304": {"description": "Not modified"}},
             )
         },
+        f"{one}/preview": {"get": _operation("The clip while it is made", {"video/mp4": {}})},
         f"{one}/events": {"get": _operation("The same as server-sent events", {"text/event-stream": {}})},
         f"{one}/remix": {"post": _operation("Change a clip", video, body=RemixFields)},
         "/v1/videos/edits": {"post": _operation("Change a clip, by id or of a file", video, body=EditFields)},

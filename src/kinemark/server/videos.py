@@ -7,6 +7,7 @@
 | GET /v1/videos/{video_id} | tells how far a clip is |
 | DELETE /v1/videos/{video_id} | stops and deletes it, with its files |
 | GET /v1/videos/{video_id}/events | the same as server-sent events, whenever something changes, until it is done |
+| GET /v1/videos/{video_id}/preview | the clip while it is made, marked and unsigned, if asked for with `preview` |
 | GET /v1/videos/{video_id}/content | the clip, or with ?variant= its thumbnail or spritesheet; ranges and ETags |
 | POST /v1/videos/{video_id}/remix | a finished clip with something changed |
 | POST /v1/videos/edits | the same, by id or of an upload |
@@ -43,7 +44,7 @@ from kinemark.server.fields import (
     checked,
 )
 from kinemark.server.forms import body_of
-from kinemark.server.jobs import COMPLETED, New
+from kinemark.server.jobs import COMPLETED, New, preview_role
 from kinemark.server.problems import ProblemError
 from kinemark.server.ranges import asked_range
 from kinemark.server.service import POLL_MS, digest_of, pending
@@ -83,6 +84,7 @@ def video_routes(service: Service) -> list[Route]:
         ("GET", "/v1/videos/{video_id}", routes.retrieve),
         ("DELETE", "/v1/videos/{video_id}", routes.delete),
         ("GET", "/v1/videos/{video_id}/events", routes.events),
+        ("GET", "/v1/videos/{video_id}/preview", routes.preview),
         ("GET", "/v1/videos/{video_id}/content", routes.content),
         ("POST", "/v1/videos/{video_id}/remix", routes.remix),
     )
@@ -192,6 +194,31 @@ class _Routes:
             silent += LOOK
             job = await run_in_threadpool(self._service.jobs.get, job.id, account.id)
         yield 'event: video.deleted\ndata: {"object": "video.deleted", "deleted": true}\n\n'
+
+    async def preview(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        job = await self._service.job(request, account)
+        if not job.asked.get("preview"):
+            raise ProblemError(
+                404, "this clip was asked for without a preview; ask with preview: true", code="no_preview"
+            )
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(self._pieces(job, account), headers=headers, media_type="video/mp4")
+
+    async def _pieces(self, job: Job | None, account: Account) -> AsyncIterator[bytes]:
+        """The pieces of a preview as they come, until the clip is over."""
+        number = 0
+        while job is not None:
+            over = not pending(job)
+            pieces = await run_in_threadpool(self._service.jobs.assets, job.id)
+            while (piece := pieces.get(preview_role(number))) is not None:
+                async for content in self._service.store.stream(piece.digest, 0, piece.size):
+                    yield content
+                number += 1
+            if over:
+                return
+            await asyncio.sleep(LOOK)
+            job = await run_in_threadpool(self._service.jobs.get, job.id, account.id)
 
     async def delete(self, request: Request) -> Response:
         account = await self._service.account(request)
@@ -305,7 +332,7 @@ class _Routes:
 
 
 def _common(asked: Common) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in ("prompt", "seed", "steps", "guidance")}
+    return {name: getattr(asked, name) for name in ("prompt", "seed", "steps", "guidance", "preview")}
 
 
 def _idempotency(request: Request) -> str | None:

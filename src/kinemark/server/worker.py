@@ -13,8 +13,9 @@ import secrets
 import socket
 import tempfile
 import threading
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from PIL import Image
 
@@ -22,16 +23,20 @@ from kinemark.catalogue import find_model
 from kinemark.data.video import read_video
 from kinemark.errors import KinemarkError, RefusedError, RequestError
 from kinemark.generate import begin
+from kinemark.provenance.preview import PreviewStream
+from kinemark.provenance.signing.keys import require_keys
 from kinemark.server.asks import read_ask
-from kinemark.server.jobs import LEASE, Asset
+from kinemark.server.jobs import LEASE, Asset, preview_role
 from kinemark.server.problems import refused
 from kinemark.server.repeat import repeat, repeating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
+    from kinemark.clips import Take
+    from kinemark.data.video import Frames
     from kinemark.engine import Model
     from kinemark.provenance.release import Released
     from kinemark.server.jobs import Job, Jobs
@@ -77,6 +82,38 @@ class Beat:
         """
         self.lost = self.lost or not self._jobs.renew(self._job, self._progress, self._lease)
         return False
+
+
+class Pieces:
+    """A pipe whose content is entered piece by piece, for a server to send on."""
+
+    def __init__(self, jobs: Jobs, store: Store, job: Job, folder: Path) -> None:
+        self._jobs, self._store, self._job, self._path = jobs, store, job, folder / "piece"
+        self._number, self._content = 0, bytearray()
+
+    def write(self, content: bytes) -> int:
+        """Take what a writer writes."""
+        self._content += content
+        return len(content)
+
+    def flush(self) -> None:
+        """There is nothing to do: `enter` does it."""
+
+    def enter(self) -> None:
+        """Enter what was written.
+
+        Raises:
+            StoppedError: the job is no longer this worker's.
+        """
+        if not self._content:
+            return
+        self._path.write_bytes(self._content)
+        self._content.clear()
+        if not self._jobs.add_piece(
+            self._job, _asset(self._store, preview_role(self._number), self._path, "video/mp4")
+        ):
+            raise StoppedError
+        self._number += 1
 
 
 class Worker:
@@ -137,6 +174,8 @@ class Worker:
 
     def _make(self, job: Job, beat: Beat, folder: Path) -> None:
         ask = read_ask(job.asked)
+        for digest in self._jobs.drop_pieces(job):  # of an attempt before this one
+            self._store.delete(digest)
         files: dict[str, Path] = {}
         for role, asset in self._jobs.assets(job.id).items():
             files[role] = folder / f"{role}{_SUFFIXES.get(asset.media_type, '')}"
@@ -152,7 +191,8 @@ class Worker:
             progress=beat.report,
             delivered=ask.size,
         )
-        released = take.save(folder / "clip.mp4", settings=self._settings)
+        with self._shown(job, take, folder) if ask.preview else nullcontext() as meanwhile:
+            released = take.save(folder / "clip.mp4", settings=self._settings, meanwhile=meanwhile)
         assets = self._keep_files(released, folder)
         facts = {
             "seconds": take.num_frames / take.fps,
@@ -163,6 +203,20 @@ class Worker:
         }
         if not self._jobs.complete(job, assets, facts, self._keep):
             raise StoppedError
+
+    @contextmanager
+    def _shown(self, job: Job, take: Take, folder: Path) -> Iterator[Callable[[Frames], None]]:
+        """What is to be given each block so that the clip can be seen while it is made."""
+        pieces = Pieces(self._jobs, self._store, job, folder)
+        keys = require_keys(self._settings.keys_dir)
+        with PreviewStream(cast("BinaryIO", pieces), take.size, take.gate, keys) as stream:
+
+            def show(block_THWC: Frames) -> None:
+                stream.send(block_THWC)
+                pieces.enter()
+
+            yield show
+        pieces.enter()
 
     def _model(self, name: str) -> Model:
         """A model, kept for the next job."""
