@@ -44,7 +44,7 @@ def test_several_may_open_a_new_one_at_once(database):
         except Exception as error:  # noqa: BLE001
             failures.append(error)
 
-    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    threads = [threading.Thread(target=open_it) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -91,7 +91,6 @@ class Service:
     def told(self, job: Job) -> dict[str, Any]:
         """A job as the Videos API tells it, with what Kinemark knows beside under `kinemark`."""
         height, width = job.asked["size"]
-        error = job.error and {key: job.error.get(key) for key in ("code", "message")}
         return {
             "id": job.id,
             "object": "video",
@@ -105,7 +104,7 @@ class Service:
             "size": f"{width}x{height}",
             "seconds": f"{job.facts.get('seconds', job.asked.get('seconds', 0)):g}",
             "remixed_from_video_id": job.facts.get("remixed_from"),
-            "error": None if job.error is None else {**(error or {}), **job.error},
+            "error": job.error,
             "kinemark": self._more(job),
         }
 
