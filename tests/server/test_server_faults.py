@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from live import service_of
+from sqlalchemy.exc import OperationalError
 
 from kinemark.provenance.detect import verify
 from kinemark.provenance.records.ledger import Ledger
 from kinemark.server import jobs as queue
 from kinemark.server.asks import Generate
 from kinemark.server.jobs import COMPLETED, FAILED, New
+from kinemark.server.worker import Worker
 from kinemark.settings import Settings
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
@@ -133,9 +135,26 @@ def test_told_to_stop_a_worker_gives_its_job_to_the_next(database, tmp_path):
     pool.end()
 
 
-def test_a_full_disk_fails_the_job_and_leaves_nothing(tmp_path, monkeypatch):
-    from kinemark.server.worker import Worker
+def test_a_database_that_is_away_at_the_end_costs_an_attempt_and_not_the_job(tmp_path, monkeypatch):
+    service = service_of(Settings(home=tmp_path / "home"), f"sqlite:///{tmp_path / 'j.sqlite'}", tmp_path / "files")
+    id_ = ask(service, 1).id
+    worker = Worker(service.jobs, service.store, service.settings, lease=0.5)
+    complete = service.jobs.complete
 
+    def away(*_):
+        monkeypatch.setattr(service.jobs, "complete", complete)
+        raise OperationalError("update", {}, OSError("connection reset"))
+
+    monkeypatch.setattr(service.jobs, "complete", away)
+    with pytest.raises(OperationalError):
+        worker.work()
+    assert service.jobs.get(id_).status == queue.RUNNING
+    time.sleep(0.6)
+    assert worker.work()
+    assert (service.jobs.get(id_).status, service.jobs.get(id_).attempts) == (COMPLETED, 2)
+
+
+def test_a_full_disk_fails_the_job_and_leaves_nothing(tmp_path, monkeypatch):
     service = service_of(Settings(home=tmp_path / "home"), f"sqlite:///{tmp_path / 'j.sqlite'}", tmp_path / "files")
     id_ = ask(service, 1).id
     worker = Worker(service.jobs, service.store, service.settings)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from PIL import Image
+from sqlalchemy.exc import SQLAlchemyError
 
 from kinemark.catalogue import find_model
 from kinemark.data.video import read_video
@@ -160,6 +161,8 @@ class Worker:
                 self._make(job, beat, Path(folder))
             except StoppedError:
                 self._jobs.give_back(job)
+            except SQLAlchemyError:  # nobody knows whose the job is now; its lease runs out, and it is tried again
+                raise
             except RefusedError as error:
                 self._jobs.fail(job, refused(error))
             except RequestError as error:
