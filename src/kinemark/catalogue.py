@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kinemark.engine import Model
+    from kinemark.model.quantised import Kind
     from kinemark.sizes import Target
     from kinemark.timeline import Timeline
     from kinemark.wan.estimate import Estimate
@@ -75,8 +76,7 @@ def _estimate(release: Release, timeline: Timeline, steps: int | None, *, here: 
         from kinemark.wan.estimate import estimate
     except ModuleNotFoundError as error:
         raise RequestError(without_packages("an estimate", error)) from error
-    sampler, kind = with_steps(METHODS[release.method], steps), load_settings().weights
-    return estimate(release, timeline, sampler, here=here, kind=KINDS[kind] if kind else None)
+    return estimate(release, timeline, with_steps(METHODS[release.method], steps), here=here, kind=_kind())
 
 
 def _load(release: Release, folder: Path) -> Model:
@@ -93,10 +93,13 @@ def _load(release: Release, folder: Path) -> Model:
                 f"{folder.name} uses the text encoder and the autoencoder of {base.name}, which is not on this "
                 f"machine; bring it here: kinemark models pull {base.name}"
             )
-    kind = load_settings().weights
-    return load_wan(
-        release, folder, base, record_of(folder).digest, name=folder.name, kind=KINDS[kind] if kind else None
-    )
+    return load_wan(release, folder, base, record_of(folder).digest, name=folder.name, kind=_kind())
+
+
+def _kind() -> Kind | None:
+    """Into which numbers this installation quantises weights; None where it leaves them as they are."""
+    name = load_settings().weights
+    return KINDS[name] if name else None
 
 
 def without_packages(what: str, error: ModuleNotFoundError) -> str:

@@ -57,6 +57,10 @@ class Ask(BaseModel):
         """The size at which a model makes what is delivered at another."""
         return natural_size(self.size, target)
 
+    def then(self, target: Target) -> tuple[PromptSpan, ...]:  # noqa: ARG002  of one prompt there is none
+        """The prompts that follow the first one in time."""
+        return ()
+
 
 class Generate(Ask):
     """From a prompt, and from a picture that it begins with if one is given; further prompts may follow in time."""
@@ -75,8 +79,11 @@ class Generate(Ask):
             timeline = replace(timeline, sources=(files[REFERENCE],))
         else:
             timeline = Timeline.from_text(self.prompt, num_frames=frames, fps=target.fps, size=size)
-        spans = tuple(PromptSpan(scene.prompt, round(scene.start * target.fps)) for scene in self.scenes)
-        return replace(timeline, prompts=(*timeline.prompts, *spans)) if spans else timeline
+        return replace(timeline, prompts=(*timeline.prompts, *self.then(target)))
+
+    def then(self, target: Target) -> tuple[PromptSpan, ...]:
+        """The prompts that follow the first one in time."""
+        return tuple(PromptSpan(scene.prompt, round(scene.start * target.fps)) for scene in self.scenes)
 
 
 class Remix(Ask):

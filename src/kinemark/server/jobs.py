@@ -241,7 +241,7 @@ class Jobs:
                 worker=worker,
                 attempts=JOBS.c.attempts + 1,
                 lease_until=now() + lease,
-                started_at=case((JOBS.c.started_at.is_(None), now()), else_=JOBS.c.started_at),
+                started_at=func.coalesce(JOBS.c.started_at, now()),
                 progress=0,
             )
             .returning(*_COLUMNS)
@@ -278,28 +278,19 @@ class Jobs:
             facts: what the answer says of it.
             keep: seconds for which its files can be had.
         """
-        done = _held(job).values(
-            status=COMPLETED,
-            progress=100,
-            completed_at=now(),
-            expires_at=now() + keep,
-            facts=job.facts | dict(facts),
-            lease_until=None,
-        )
-        with self._engine.begin() as connection:
-            if connection.execute(done).rowcount != 1:
-                return False
-            connection.execute(insert(ASSETS), [_asset_row(job.id, asset) for asset in assets])
-            announce(connection, job.owner, "video.completed", job.id)
-        return True
+        done = {
+            "status": COMPLETED,
+            "progress": 100,
+            "completed_at": now(),
+            "expires_at": now() + keep,
+            "facts": job.facts | dict(facts),
+            "lease_until": None,
+        }
+        return self._enter(job, done, assets, "video.completed")
 
     def add_piece(self, job: Job, piece: Asset) -> bool:
         """Enter a piece of what can be seen meanwhile; False if the job is no longer this worker's."""
-        with self._engine.begin() as connection:
-            if connection.execute(_held(job).values(lease_until=JOBS.c.lease_until)).rowcount != 1:
-                return False
-            connection.execute(insert(ASSETS), [_asset_row(job.id, piece)])
-        return True
+        return self._enter(job, {"lease_until": JOBS.c.lease_until}, [piece])
 
     def drop_pieces(self, job: Job) -> list[str]:
         """Let go of what an attempt before this one showed; the digests that nothing uses now."""
@@ -308,11 +299,18 @@ class Jobs:
 
     def fail(self, job: Job, error: Mapping[str, Any]) -> bool:
         """Enter why a job failed; False if it is no longer this worker's."""
-        failed = _held(job).values(status=FAILED, completed_at=now(), error=dict(error), lease_until=None)
+        failed = {"status": FAILED, "completed_at": now(), "error": dict(error), "lease_until": None}
+        return self._enter(job, failed, [], "video.failed")
+
+    def _enter(self, job: Job, changes: Mapping[str, Any], assets: Sequence[Asset], event: str | None = None) -> bool:
+        """Change a job, with files of it and whom to tell, all or nothing; False if it is no longer this worker's."""
         with self._engine.begin() as connection:
-            if connection.execute(failed).rowcount != 1:
+            if connection.execute(_held(job).values(**changes)).rowcount != 1:
                 return False
-            announce(connection, job.owner, "video.failed", job.id)
+            if assets:
+                connection.execute(insert(ASSETS), [_asset_row(job.id, asset) for asset in assets])
+            if event:
+                announce(connection, job.owner, event, job.id)
         return True
 
     def delete(self, id_: str, owner: str) -> tuple[bool, list[str]]:

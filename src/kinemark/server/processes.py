@@ -40,11 +40,6 @@ class Workers:
         self._count, self._over = count, threading.Event()
         self._thread = threading.Thread(target=self._watch, name="workers", daemon=True)
 
-    @property
-    def pids(self) -> list[int]:
-        """Of the workers that run."""
-        return [worker.pid for worker in self._running if worker.poll() is None]
-
     def _watch(self) -> None:
         pause, begun = _AGAIN, time.monotonic()
         while not self._over.wait(_LOOK):
@@ -89,6 +84,5 @@ class Workers:
 def sweep(jobs: Jobs, store: Store) -> int:
     """Let go of files that were kept long enough; how many went."""
     unused = jobs.expire()
-    for digest in unused:
-        store.delete(digest)
+    store.drop(unused)
     return len(unused)

@@ -111,7 +111,7 @@ class Service:
     def _more(self, job: Job) -> dict[str, Any]:
         more: dict[str, Any] = {
             key: job.facts[key]
-            for key in ("asked_model", "metadata", "made", "seed", "credential", "labels", "notes")
+            for key in ("asked_model", "metadata", "made", "seed", "credential", "labels")
             if job.facts.get(key)
         }
         more["priority"] = job.priority

@@ -13,7 +13,7 @@ from obstore.store import LocalStore, from_url
 from kinemark.errors import FailureError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
 CHUNK: Final = 1 << 20
 
@@ -70,6 +70,11 @@ class Store:
         """Let go of a file; one that is not there is no error."""
         if self.has(digest):
             self._try(lambda: obstore.delete(self._where, _key(digest)))
+
+    def drop(self, digests: Iterable[str]) -> None:
+        """Let go of files."""
+        for digest in digests:
+            self.delete(digest)
 
     def _try(self, call: Any) -> Any:  # noqa: ANN401
         try:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -45,11 +46,12 @@ from kinemark.server.fields import (
 )
 from kinemark.server.forms import body_of
 from kinemark.server.jobs import COMPLETED, New, preview_role
+from kinemark.server.pages import asked_limit, page_of
 from kinemark.server.problems import ProblemError
 from kinemark.server.ranges import asked_range
 from kinemark.server.service import POLL_MS, digest_of, pending
 from kinemark.server.uploads import give_clip, give_picture, size_of
-from kinemark.timeline import PromptSpan, Timeline
+from kinemark.timeline import Timeline
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -65,9 +67,9 @@ _Handler = Callable[["Request"], Awaitable[Response]]
 #: Seconds between two looks at a job whose events somebody reads, and after which silence is broken.
 LOOK: Final = 0.5
 QUIET: Final = 15.0
+#: Of answers that come as things happen: nothing on the way is to hold them back.
+_LIVE: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 VARIANTS: Final = ("video", "thumbnail", "spritesheet")
-#: Seconds of computing for a second of a clip, about.
-_COST: Final = 1.0
 
 
 def video_routes(service: Service) -> list[Route]:
@@ -154,18 +156,15 @@ class _Routes:
 
     async def list(self, request: Request) -> Response:
         account = await self._service.account(request)
-        limit, order = request.query_params.get("limit", "20"), request.query_params.get("order", "desc")
-        if not limit.isdecimal() or int(limit[:6]) > 100:
-            raise ProblemError(400, f"limit is {limit[:20]!r}; give 0 to 100", code="invalid_value", param="limit")
+        limit, order = asked_limit(request, 0), request.query_params.get("order", "desc")
         if order not in ("asc", "desc"):
             raise ProblemError(400, f"order is {order[:20]!r}; give asc or desc", code="invalid_value", param="order")
         after = request.query_params.get("after")
         found, more = await run_in_threadpool(
-            self._service.jobs.page, account.id, after=after, limit=int(limit), newest_first=order == "desc"
+            self._service.jobs.page, account.id, after=after, limit=limit, newest_first=order == "desc"
         )
         told = [await run_in_threadpool(self._service.told, job) for job in found]
-        ends = {"first_id": told[0]["id"] if told else None, "last_id": told[-1]["id"] if told else None}
-        return JSONResponse({"object": "list", "data": told, **ends, "has_more": more and bool(told)})
+        return JSONResponse(page_of(told, more=more and bool(told)))
 
     async def retrieve(self, request: Request) -> Response:
         job = await self._service.job(request, await self._service.account(request))
@@ -174,8 +173,7 @@ class _Routes:
     async def events(self, request: Request) -> Response:
         account = await self._service.account(request)
         job = await self._service.job(request, account)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._events(job, account), headers=headers, media_type="text/event-stream")
+        return StreamingResponse(self._events(job, account), headers=_LIVE, media_type="text/event-stream")
 
     async def _events(self, job: Job | None, account: Account) -> AsyncIterator[str]:
         """A job whenever it is told differently; the last event is the job that is over, or that it was deleted."""
@@ -202,8 +200,7 @@ class _Routes:
             raise ProblemError(
                 404, "this clip was asked for without a preview; ask with preview: true", code="no_preview"
             )
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._pieces(job, account), headers=headers, media_type="video/mp4")
+        return StreamingResponse(self._pieces(job, account), headers=_LIVE, media_type="video/mp4")
 
     async def _pieces(self, job: Job | None, account: Account) -> AsyncIterator[bytes]:
         """The pieces of a preview as they come, until the clip is over."""
@@ -224,8 +221,7 @@ class _Routes:
         account = await self._service.account(request)
         job = await self._service.job(request, account)
         _, unused = await run_in_threadpool(self._service.jobs.delete, job.id, account.id)
-        for digest in unused:
-            await run_in_threadpool(self._service.store.delete, digest)
+        await run_in_threadpool(self._service.store.drop, unused)
         return JSONResponse({"id": job.id, "object": "video.deleted", "deleted": True})
 
     async def content(self, request: Request) -> Response:
@@ -292,7 +288,7 @@ class _Routes:
             model=model,
             asked=said,
             facts=facts,
-            cost=_COST * seconds,
+            cost=seconds,
             body_digest=digest,
             priority=asked.priority,
             idempotency=_idempotency(request),
@@ -305,6 +301,7 @@ class _Routes:
             raise _full(account)
         for asset in assets:  # a deletion of another job may have come between
             if not await run_in_threadpool(service.store.has, asset.digest):
+                await run_in_threadpool(service.jobs.delete, job.id, account.id)
                 raise ProblemError(
                     503, "the file that was given was lost on the way; send it again", code="unavailable"
                 )
@@ -317,13 +314,11 @@ class _Routes:
             RefusedError: the prompt gate refuses.
             RequestError: there is no such model, or it makes no such clip.
         """
-        entry = find_model(model)
-        target, scenes = entry.target, ask.scenes if isinstance(ask, Generate) else ()
+        target = find_model(model).target
         frames = max(1, round(seconds * target.fps))
         timeline = Timeline.from_text(ask.prompt, num_frames=frames, fps=target.fps, size=ask.made_at(target))
-        spans = tuple(PromptSpan(scene.prompt, round(scene.start * target.fps)) for scene in scenes)
         check_target(timeline, target, model)
-        words = Timeline(frames, target.fps, timeline.size, (), (*timeline.prompts, *spans))
+        words = replace(timeline, prompts=(*timeline.prompts, *ask.then(target)))
         require_words(words, self._service.settings)
 
     async def _answer(self, job: Job) -> Response:

@@ -24,6 +24,7 @@ from kinemark.errors import RequestError
 from kinemark.server.courier import require_url, send
 from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
+from kinemark.server.pages import asked_limit, page_of
 from kinemark.server.problems import ProblemError
 from kinemark.server.webhooks import EVENTS, event_body
 
@@ -108,16 +109,12 @@ class _Routes:
     async def list(self, request: Request) -> Response:
         account = await self._service.account(request)
         found = await run_in_threadpool(self._service.webhooks.all, account.id)
-        limit = request.query_params.get("limit", "20")
-        if not limit.isdecimal() or not 1 <= int(limit[:6]) <= 100:
-            raise ProblemError(400, f"limit is {limit[:20]!r}; give 1 to 100", code="invalid_value", param="limit")
+        limit = asked_limit(request, 1)
         ids = [endpoint.id for endpoint in found]
         after = request.query_params.get("after")
         start = ids.index(after) + 1 if after in ids else 0
-        told = [_told(endpoint) for endpoint in found[start : start + int(limit)]]
-        ends = {"first_id": told[0]["id"] if told else None, "last_id": told[-1]["id"] if told else None}
-        more = start + int(limit) < len(found)
-        return JSONResponse({"object": "list", "data": told, **ends, "has_more": more})
+        told = [_told(endpoint) for endpoint in found[start : start + limit]]
+        return JSONResponse(page_of(told, more=start + limit < len(found)))
 
     async def retrieve(self, request: Request) -> Response:
         return JSONResponse(_told(await self._endpoint(request, await self._service.account(request))))

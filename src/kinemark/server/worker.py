@@ -177,8 +177,7 @@ class Worker:
 
     def _make(self, job: Job, beat: Beat, folder: Path) -> None:
         ask = read_ask(job.asked)
-        for digest in self._jobs.drop_pieces(job):  # of an attempt before this one
-            self._store.delete(digest)
+        self._store.drop(self._jobs.drop_pieces(job))  # of an attempt before this one
         files: dict[str, Path] = {}
         for role, asset in self._jobs.assets(job.id).items():
             files[role] = folder / f"{role}{_SUFFIXES.get(asset.media_type, '')}"
