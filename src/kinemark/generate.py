@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kinemark.assistants import Expand
     from kinemark.data.video import Frames
     from kinemark.engine import Model
-    from kinemark.sampling.solvers import Watcher
+    from kinemark.sampling.conditions import Key
     from kinemark.sizes import Target
 
 MAX_FPS: Final = 30
@@ -53,6 +53,16 @@ class Progress(Protocol):
 
         While it samples, `preview` gives small frames `[T, 3, H, W]` of what the slots in work become.
         """
+
+
+class Finished(Protocol):
+    """Blocks that were finished in an attempt that did not come to its end, which is now made once more."""
+
+    def take(self, key: Key) -> Tensor | None:
+        """The latents of a block `[B, C, F, H, W]`; None if it was not finished."""
+
+    def keep(self, key: Key, latent_BCFHW: Tensor) -> None:
+        """Told that a block is finished."""
 
 
 def _silent(stage: str, step: int, total: int, preview: Callable[[], Tensor] | None = None) -> None:
@@ -120,10 +130,12 @@ def begin(
     progress: Progress | None = None,
     expand: Expand | None = None,
     delivered: tuple[int, int] | None = None,
+    finished: Finished | None = None,
 ) -> Take:
     """Do everything that comes before the first frame, and return the clip in the making; arguments as in `generate`.
 
-    With `delivered`, a height and a width, frames are scaled to that before they are judged.
+    With `delivered`, a height and a width, frames are scaled to that before they are judged. With `finished`, blocks
+    that it has are not made again; the clip is the same if they are of the same request, seed and weights.
 
     Raises:
         RequestError: the request cannot be carried out.
@@ -163,7 +175,8 @@ def begin(
     # After the text was read: what reads it is large in some models, and is let go before the transformer is loaded.
     experts = loaded.experts(guidance, conditions)
     parts = sides(conditions, sampler, timeline.num_slots)
-    watch = _watcher(report, loaded, count_all_steps(experts, conditions, sampler, parts))
+    steps_taken = _Steps(report, loaded, count_all_steps(experts, conditions, sampler, parts), finished)
+    conditions = replace(conditions, recall=steps_taken.recall)
     return Take(
         num_frames=timeline.num_frames,
         fps=timeline.fps,
@@ -176,7 +189,9 @@ def begin(
         given=given_spans(timeline.caps, timeline.fps),
         sources=timeline.sources,
         gate=BlockGate(timeline.fps, admitted.judgements, admitted.policy, admitted.content),
-        pieces=_scaled(roll(timeline, loaded, experts, conditions, sampler, watch), timeline.size, delivered),
+        pieces=_scaled(
+            roll(timeline, loaded, experts, conditions, sampler, steps_taken.watch), timeline.size, delivered
+        ),
         finish=lambda decision: enter_uses(admitted, decision, loaded.name, settings),
         elsewhere=loaded.device.type != "cpu",
     )
@@ -282,16 +297,32 @@ def _check_model(timeline: Timeline, model: Model) -> None:
         )
 
 
-def _watcher(report: Progress, model: Model, steps: int) -> Watcher:
-    done = 0
+class _Steps:
+    """Counts the steps of a clip, those of blocks that were finished before among them, and tells how far it is."""
 
-    def watch(x_BCFHW: Tensor, sigma_F: Tensor, velocity_BCFHW: Tensor) -> None:
-        nonlocal done
-        done += 1
+    def __init__(self, report: Progress, model: Model, steps: int, finished: Finished | None) -> None:
+        self._report, self._model, self._steps, self._finished = report, model, steps, finished
+        self._done = 0
+
+    def watch(self, x_BCFHW: Tensor, sigma_F: Tensor, velocity_BCFHW: Tensor) -> None:
+        """Told of a step: a `Watcher`."""
+        self._done += 1
         clean_BCFHW = clean_from_velocity(x_BCFHW, velocity_BCFHW, per_slot(sigma_F))
-        report("sample", done, steps, partial(model.preview, clean_BCFHW[0]) if model.preview else None)
+        preview = partial(self._model.preview, clean_BCFHW[0]) if self._model.preview else None
+        self._report("sample", self._done, self._steps, preview)
 
-    return watch
+    def recall(self, key: Key, steps: int, make: Callable[[], Tensor]) -> Tensor:
+        """Give a block: a `Recall`."""
+        if self._finished is None:
+            return make()
+        kept_BCFHW = self._finished.take(key)
+        if kept_BCFHW is None:
+            made_BCFHW = make()
+            self._finished.keep(key, made_BCFHW)
+            return made_BCFHW
+        self._done += steps
+        self._report("sample", self._done, self._steps)
+        return kept_BCFHW.to(self._model.device)
 
 
 class _CallableModule(ModuleType):

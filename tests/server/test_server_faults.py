@@ -1,5 +1,7 @@
 """Whatever dies, every job ends: completed once, or failed with a reason; and what is delivered verifies."""
 
+import contextlib
+import io
 import os
 import random
 import signal
@@ -8,15 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from live import service_of
+from PIL import Image
 from sqlalchemy.exc import OperationalError
+from starlette.testclient import TestClient
 
 from kinemark.provenance.detect import verify
 from kinemark.provenance.records.ledger import Ledger
 from kinemark.server import jobs as queue
+from kinemark.server.app import api_app
 from kinemark.server.asks import Generate
 from kinemark.server.jobs import COMPLETED, FAILED, New
+from kinemark.server.store import StorageError
 from kinemark.server.worker import Worker
 from kinemark.settings import Settings
 
@@ -154,19 +161,85 @@ def test_a_database_that_is_away_at_the_end_costs_an_attempt_and_not_the_job(tmp
     assert (service.jobs.get(id_).status, service.jobs.get(id_).attempts) == (COMPLETED, 2)
 
 
-def test_a_full_disk_fails_the_job_and_leaves_nothing(tmp_path, monkeypatch):
-    service = service_of(Settings(home=tmp_path / "home"), f"sqlite:///{tmp_path / 'j.sqlite'}", tmp_path / "files")
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of two megabytes, half of which is taken."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.decode()}")
+    (folder / "ballast").write_bytes(bytes(1 << 20))
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(disk):
+    """Take what is left of a disk; a file that lets go of it when it is removed."""
+    with contextlib.suppress(OSError), (disk / "more").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    return disk / "more"
+
+
+def test_a_full_disk_costs_an_attempt_and_once_there_is_room_the_job_is_made(small_disk, tmp_path):
+    service = service_of(Settings(home=tmp_path / "home"), f"sqlite:///{tmp_path / 'j.sqlite'}", small_disk / "files")
     id_ = ask(service, 1).id
-    worker = Worker(service.jobs, service.store, service.settings)
-
-    def full(_store, _path):
-        from kinemark.errors import FailureError
-
-        raise FailureError("the storage fails (No space left on device); see that it is there and has room")
-
-    monkeypatch.setattr(type(service.store), "put", full)
-    assert worker.work()
-    job = service.jobs.get(id_)
-    assert (job.status, job.error["code"]) == (FAILED, "server_error")
-    assert "has room" in job.error["message"]
+    worker = Worker(service.jobs, service.store, service.settings, lease=0.5)
+    ballast = fill(small_disk)
+    with pytest.raises(StorageError, match="see that it is there and has room"):
+        worker.work()
     assert not service.jobs.assets(id_)
+    ballast.unlink()
+    time.sleep(0.6)
+    assert worker.work()
+    assert check_all(service, [id_], tmp_path) == 1
+
+
+def test_a_disk_that_stays_full_ends_the_job_with_a_reason(small_disk, tmp_path):
+    service = service_of(Settings(home=tmp_path / "home"), f"sqlite:///{tmp_path / 'j.sqlite'}", small_disk / "files")
+    id_ = ask(service, 1).id
+    worker = Worker(service.jobs, service.store, service.settings, lease=0.3)
+    fill(small_disk)
+    for _ in range(queue.MAX_ATTEMPTS):
+        with pytest.raises(StorageError):
+            worker.work()
+        time.sleep(0.4)
+    assert not worker.work()
+    job = service.jobs.get(id_)
+    assert (job.status, job.error["code"]) == (FAILED, "worker_lost")
+    assert not service.jobs.assets(id_)
+    assert job.expires_at > job.completed_at
+
+
+def test_an_upload_onto_a_full_disk_is_answered_and_enters_nothing(small_disk, tmp_path):
+    service = service_of(Settings(home=tmp_path / "home"), f"sqlite:///{tmp_path / 'j.sqlite'}", small_disk / "files")
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)
+    held = io.BytesIO()
+    Image.fromarray(noise).save(held, "PNG")
+    ballast = fill(small_disk)
+    files = {"input_reference": ("first.png", held.getvalue(), "image/png")}
+    asked = {"prompt": "a red boat", "seconds": "1", "size": "256x256"}
+    with TestClient(api_app(service), headers={"Authorization": "Bearer any"}) as http:
+        answer = http.post("/v1/videos", data=asked, files=files)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+        assert http.get("/v1/videos").json()["data"] == []
+        ballast.unlink()
+        assert http.post("/v1/videos", data=asked, files=files).status_code == 200
+
+
+def test_clocks_that_jump_change_nothing(database, tmp_path, monkeypatch):
+    """Leases, turns and ends are by the database's clock: a worker whose own is years off works like any other."""
+    service = service_of(Settings(home=tmp_path / "home"), database, tmp_path / "files")
+    ids = [ask(service, number).id for number in range(2)]
+    worker = Worker(service.jobs, service.store, service.settings)
+    here = time.time
+    for id_, jump in zip(ids, (-86_400.0, 86_400.0), strict=True):
+        monkeypatch.setattr(time, "time", lambda jump=jump: here() + jump)
+        assert worker.work()
+        job = service.jobs.get(id_)
+        assert job.status == COMPLETED
+        assert abs(job.completed_at - here()) < 60
+        assert abs(job.expires_at - here() - queue.KEEP) < 60
+    monkeypatch.undo()
+    assert check_all(service, ids, tmp_path) == 2

@@ -88,7 +88,7 @@ def coarsened(conditions: Conditions, coarse: Coarse) -> Conditions:
     batch, channels, slots = outer
 
     return replace(
-        conditions,
+        conditions.apart(-1),  # no slot
         shape=(batch, channels, slots, height // coarse.factor, width // coarse.factor),
         known=lambda asked: shrunk(conditions.known(asked), coarse),
         noise=lambda asked, use: shrunk(conditions.noise(asked, use), coarse) * coarse.factor,

@@ -25,6 +25,16 @@ Latents = Callable[[Sequence[int]], "Tensor"]
 """Slots -> their latents `[B, C, F, H, W]`."""
 Noise = Callable[[Sequence[int], int], "Tensor"]
 """(slots, use) -> normal noise `[B, C, F, H, W]`; the same whenever it is asked for, another for each `Use`."""
+Key = tuple[int, ...]
+Recall = Callable[[Key, int, Callable[[], "Tensor"]], "Tensor"]
+"""(which block, steps, make) -> its latents: those that were kept when it was made before, or those of `make`, which
+asks the denoiser so many times."""
+
+
+def make_anew(_key: Key, _steps: int, make: Callable[[], Tensor]) -> Tensor:
+    """The `Recall` of whoever has nothing kept."""
+    return make()
+
 
 #: Keeps the noise of one slot apart from that of the next seed's, and that of one use from the next.
 _STRIDE = 1_000_003
@@ -56,6 +66,7 @@ class Conditions:
         layout_BSFK: where the subjects are in each slot (`model.layout`), for a model that is shown it.
         shown_BCFHW: what is laid beside the latents, for a model that is shown given pictures so.
         features_BKI: features of given pictures that are attended to beside the text, for a model that does.
+        recall: gives each block, made anew or as it was kept.
     """
 
     shape: tuple[int, int, int, int, int]
@@ -67,6 +78,7 @@ class Conditions:
     layout_BSFK: Tensor | None = None
     shown_BCFHW: Tensor | None = None
     features_BKI: Tensor | None = None
+    recall: Recall = make_anew
 
     @property
     def batch(self) -> int:
@@ -105,6 +117,10 @@ class Conditions:
             layout_BSFK=None if self.layout_BSFK is None else self.layout_BSFK[:, :, chosen],
             shown_BCFHW=None if self.shown_BCFHW is None else self.shown_BCFHW[:, :, chosen],
         )
+
+    def apart(self, name: int) -> Conditions:
+        """The same, with blocks that are others than those of equal slots under another name."""
+        return replace(self, recall=lambda key, steps, make: self.recall((name, *key), steps, make))
 
     def told(self, layout_BSFK: Tensor) -> Conditions:
         """The same with a layout."""

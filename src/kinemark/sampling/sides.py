@@ -97,8 +97,9 @@ def stream_sides(
         parts: from `sides`.
         watch: told of every step.
     """
-    for side in parts:
-        for shown, latent_BCFHW in stream_coarse_first(experts, conditions.part(side.shown), config, watch):
+    for number, side in enumerate(parts):
+        part = conditions.part(side.shown).apart(number)
+        for shown, latent_BCFHW in stream_coarse_first(experts, part, config, watch):
             for place, latent_BCHW in zip(shown, latent_BCFHW.unbind(2), strict=True):
                 if side.shown[place] in side.own:
                     yield side.shown[place], latent_BCHW

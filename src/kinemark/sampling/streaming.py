@@ -189,8 +189,7 @@ def stream(
     for block in blocks:
         if block.steps:
             memory.turn_to(block.slots)
-        ask = memory.asking(block.slots)
-        x_BCFHW = _solve(ask, conditions, block, config, watch)
+        x_BCFHW = _solve(memory.asking(block.slots), conditions, block, config, watch)
         if block.commits:
             memory.commit(block.slots, x_BCFHW)
         yield block.slots, x_BCFHW
@@ -291,8 +290,11 @@ def _solve(
     def fresh(step: int) -> Tensor:
         return conditions.noise(block.slots, Use.AGAIN + step)
 
-    velocity = Reusing(ask, config.reuse) if config.reuse else ask
-    return integrate(velocity, _start(conditions, block), block.sigma_SF, config.solver, fresh, watch)
+    def made() -> Tensor:
+        velocity = Reusing(ask, config.reuse) if config.reuse else ask
+        return integrate(velocity, _start(conditions, block), block.sigma_SF, config.solver, fresh, watch)
+
+    return conditions.recall(block.slots, block.steps, made) if block.steps else made()
 
 
 def _start(conditions: Conditions, block: Block) -> Tensor:

@@ -27,7 +27,10 @@ QUEUED, RUNNING, COMPLETED, FAILED = "queued", "in_progress", "completed", "fail
 MAX_ATTEMPTS: Final = 3
 #: Seconds for which a job is a worker's without being heard of.
 LEASE: Final = 30.0
-_PREVIEW: Final = "preview-"
+#: Files that a job has while it is worked on: what can be seen of it, and what the next attempt would go on with.
+PREVIEW, BLOCKS = "preview-", "blocks-"
+#: Seconds for which the files of a job that is over are kept.
+KEEP: Final = 24 * 3600.0
 #: Seconds within which a request that a client sends again is the same request.
 RETRIED: Final = 600.0
 
@@ -101,9 +104,9 @@ class New:
 _COLUMNS: Final = [JOBS.c[field.name] for field in fields(Job)]
 
 
-def preview_role(number: int) -> str:
-    """What a piece of a preview is to its job."""
-    return f"{_PREVIEW}{number:05d}"
+def piece_role(kind: str, number: int) -> str:
+    """What a file is to its job that is one of many of a kind, `PREVIEW` or `BLOCKS`."""
+    return f"{kind}{number:05d}"
 
 
 class Jobs:
@@ -254,7 +257,7 @@ class Jobs:
         given_up = (
             update(JOBS)
             .where(JOBS.c.status == RUNNING, JOBS.c.lease_until < now(), JOBS.c.attempts >= MAX_ATTEMPTS)
-            .values(status=FAILED, completed_at=now(), error={"code": "worker_lost", "message": message})
+            .values(**_failed({"code": "worker_lost", "message": message}))
             .returning(JOBS.c.id, JOBS.c.owner)
         )
         with self._engine.begin() as connection:
@@ -289,18 +292,17 @@ class Jobs:
         return self._enter(job, done, assets, "video.completed")
 
     def add_piece(self, job: Job, piece: Asset) -> bool:
-        """Enter a piece of what can be seen meanwhile; False if the job is no longer this worker's."""
+        """Enter a file while a job is worked on; False if it is no longer this worker's."""
         return self._enter(job, {"lease_until": JOBS.c.lease_until}, [piece])
 
-    def drop_pieces(self, job: Job) -> list[str]:
-        """Let go of what an attempt before this one showed; the digests that nothing uses now."""
+    def drop_pieces(self, job: Job, kind: str) -> list[str]:
+        """Let go of the pieces of a kind; the digests that nothing uses now."""
         with self._engine.begin() as connection:
-            return _dropped(connection, [job.id], ASSETS.c.role.like(f"{_PREVIEW}%"))
+            return _dropped(connection, [job.id], ASSETS.c.role.like(f"{kind}%"))
 
     def fail(self, job: Job, error: Mapping[str, Any]) -> bool:
         """Enter why a job failed; False if it is no longer this worker's."""
-        failed = {"status": FAILED, "completed_at": now(), "error": dict(error), "lease_until": None}
-        return self._enter(job, failed, [], "video.failed")
+        return self._enter(job, _failed(error) | {"lease_until": None}, [], "video.failed")
 
     def _enter(self, job: Job, changes: Mapping[str, Any], assets: Sequence[Asset], event: str | None = None) -> bool:
         """Change a job, with files of it and whom to tell, all or nothing; False if it is no longer this worker's."""
@@ -362,6 +364,11 @@ def _within(new: New, limit: float | None, per_day: int | None) -> list[ColumnEl
         today = select(func.count()).where(JOBS.c.owner == new.owner, JOBS.c.created_at > now() - 86_400.0)
         conditions.append(today.scalar_subquery() < per_day)
     return conditions
+
+
+def _failed(error: Mapping[str, Any]) -> dict[str, Any]:
+    """What becomes of a job that failed; what was given for it is kept for as long as what is made of others."""
+    return {"status": FAILED, "completed_at": now(), "expires_at": now() + KEEP, "error": dict(error)}
 
 
 def _held(job: Job) -> Any:  # noqa: ANN401

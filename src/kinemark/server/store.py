@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 CHUNK: Final = 1 << 20
 
 
+class MissingError(FailureError):
+    """A file is not there."""
+
+
+class StorageError(FailureError):
+    """The storage does not answer, or takes nothing more: what was to be done may be tried again."""
+
+
 class Store:
     """A folder or a bucket of files.
 
     Raises (every method):
-        FailureError: it does not answer, or takes nothing more.
+        StorageError: it does not answer, or takes nothing more.
     """
 
     def __init__(self, where: Any, name: str) -> None:  # noqa: ANN401  obstore's stores have no common type
@@ -39,7 +47,8 @@ class Store:
         """Write a file that is kept to a path.
 
         Raises:
-            FailureError: it is not kept, or is not what it was.
+            MissingError: it is not kept.
+            FailureError: it is not what it was.
         """
         seen = hashlib.sha256()
         with path.open("xb") as file:
@@ -60,10 +69,8 @@ class Store:
         """Whether a file is kept."""
         try:
             self._try(lambda: obstore.head(self._where, _key(digest)))
-        except FailureError as error:
-            if isinstance(error.__cause__, (NotFoundError, FileNotFoundError)):
-                return False
-            raise
+        except MissingError:
+            return False
         return True
 
     def delete(self, digest: str) -> None:
@@ -79,9 +86,11 @@ class Store:
     def _try(self, call: Any) -> Any:  # noqa: ANN401
         try:
             return call()
+        except (NotFoundError, FileNotFoundError) as error:
+            raise MissingError(f"the storage {self.name} has no such file; restore it from a copy") from error
         except (BaseError, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise FailureError(
+            raise StorageError(
                 f"the storage {self.name} fails ({reason}); see that it is there and has room"
             ) from error
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +46,7 @@ from kinemark.server.fields import (
     checked,
 )
 from kinemark.server.forms import body_of
-from kinemark.server.jobs import COMPLETED, New, preview_role
+from kinemark.server.jobs import COMPLETED, PREVIEW, New, piece_role
 from kinemark.server.pages import asked_limit, page_of
 from kinemark.server.problems import ProblemError
 from kinemark.server.ranges import asked_range
@@ -208,7 +209,7 @@ class _Routes:
         while job is not None:
             over = not pending(job)
             pieces = await run_in_threadpool(self._service.jobs.assets, job.id)
-            while (piece := pieces.get(preview_role(number))) is not None:
+            while (piece := pieces.get(piece_role(PREVIEW, number))) is not None:
                 async for content in self._service.store.stream(piece.digest, 0, piece.size):
                     yield content
                 number += 1
@@ -286,7 +287,8 @@ class _Routes:
         new = New(
             owner=account.id,
             model=model,
-            asked=said,
+            # Whoever takes the job over makes the same clip.
+            asked=said | {"seed": secrets.randbits(32) if ask.seed is None else ask.seed},
             facts=facts,
             cost=seconds,
             body_digest=digest,

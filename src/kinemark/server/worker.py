@@ -13,13 +13,16 @@ import secrets
 import socket
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from PIL import Image
 from sqlalchemy.exc import SQLAlchemyError
 
+from kinemark import __version__
 from kinemark.catalogue import find_model
 from kinemark.data.video import read_video
 from kinemark.errors import KinemarkError, RefusedError, RequestError
@@ -27,12 +30,14 @@ from kinemark.generate import begin
 from kinemark.provenance.preview import PreviewStream
 from kinemark.provenance.signing.keys import require_keys
 from kinemark.server.asks import read_ask
-from kinemark.server.jobs import LEASE, Asset, preview_role
+from kinemark.server.checkpoints import EVERY, Checkpoints
+from kinemark.server.jobs import BLOCKS, KEEP, LEASE, PREVIEW, Asset, piece_role
 from kinemark.server.problems import refused
 from kinemark.server.repeat import repeat, repeating
+from kinemark.server.store import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import Tensor
 
@@ -48,10 +53,12 @@ if TYPE_CHECKING:
 IDLE: Final = 0.5
 #: Seconds between two words to the queue about a job: as long may it take until a deleted job is noticed.
 BEAT: Final = 1.0
-#: Seconds for which what was made can be had.
-KEEP: Final = 24 * 3600.0
 _SHEET: Final = 5
 _LOG: Final = logging.getLogger(__name__)
+
+
+Enter = Callable[[str, Path, str], None]
+"""Enters a file while its job is worked on: its role, where it is, its media type."""
 
 
 class StoppedError(Exception):
@@ -88,8 +95,8 @@ class Beat:
 class Pieces:
     """A pipe whose content is entered piece by piece, for a server to send on."""
 
-    def __init__(self, jobs: Jobs, store: Store, job: Job, folder: Path) -> None:
-        self._jobs, self._store, self._job, self._path = jobs, store, job, folder / "piece"
+    def __init__(self, folder: Path, enter: Enter) -> None:
+        self._path, self._enter = folder / "piece", enter
         self._number, self._content = 0, bytearray()
 
     def write(self, content: bytes) -> int:
@@ -110,10 +117,7 @@ class Pieces:
             return
         self._path.write_bytes(self._content)
         self._content.clear()
-        if not self._jobs.add_piece(
-            self._job, _asset(self._store, preview_role(self._number), self._path, "video/mp4")
-        ):
-            raise StoppedError
+        self._enter(piece_role(PREVIEW, self._number), self._path, "video/mp4")
         self._number += 1
 
 
@@ -127,6 +131,7 @@ class Worker:
         name: of this worker; by default its machine and process.
         keep: seconds for which what was made can be had.
         lease: seconds for which a job is this worker's without being heard of.
+        checkpoint: seconds of work that a job may lose with its worker.
     """
 
     def __init__(
@@ -138,9 +143,10 @@ class Worker:
         name: str | None = None,
         keep: float = KEEP,
         lease: float = LEASE,
+        checkpoint: float = EVERY,
     ) -> None:
         self._jobs, self._store, self._settings = jobs, store, settings
-        self._keep, self._lease = keep, lease
+        self._keep, self._lease, self._checkpoint = keep, lease, checkpoint
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._models: dict[str, Model] = {}
         self.stop = threading.Event()
@@ -161,7 +167,7 @@ class Worker:
                 self._make(job, beat, Path(folder))
             except StoppedError:
                 self._jobs.give_back(job)
-            except SQLAlchemyError:  # nobody knows whose the job is now; its lease runs out, and it is tried again
+            except (SQLAlchemyError, StorageError):  # the job's lease runs out, and it is tried again
                 raise
             except RefusedError as error:
                 self._jobs.fail(job, refused(error))
@@ -177,13 +183,14 @@ class Worker:
 
     def _make(self, job: Job, beat: Beat, folder: Path) -> None:
         ask = read_ask(job.asked)
-        self._store.drop(self._jobs.drop_pieces(job))  # of an attempt before this one
-        files: dict[str, Path] = {}
-        for role, asset in self._jobs.assets(job.id).items():
-            files[role] = folder / f"{role}{_SUFFIXES.get(asset.media_type, '')}"
-            self._store.fetch(asset.digest, files[role])
+        self._drop(job, PREVIEW)  # of an attempt before this one
+        assets, files = self._jobs.assets(job.id), {}
+        for role, asset in assets.items():
+            if not role.startswith(BLOCKS):
+                files[role] = folder / f"{role}{_SUFFIXES.get(asset.media_type, '')}"
+                self._store.fetch(asset.digest, files[role])
         beat.report("load", 0, 1)
-        model = self._model(job.model)
+        model, enter = self._model(job.model), partial(self._enter, job)
         take = begin(
             ask.timeline(model.target, files),
             model=model,
@@ -192,10 +199,11 @@ class Worker:
             guidance=ask.guidance,
             progress=beat.report,
             delivered=ask.size,
+            finished=Checkpoints(assets, self._store, folder, self._made_by(model), enter, self._checkpoint),
         )
-        with self._shown(job, take, folder) if ask.preview else nullcontext() as meanwhile:
+        with self._shown(take, folder, enter) if ask.preview else nullcontext() as meanwhile:
             released = take.save(folder / "clip.mp4", settings=self._settings, meanwhile=meanwhile)
-        assets = self._keep_files(released, folder)
+        made = self._keep_files(released, folder)
         facts = {
             "seconds": take.num_frames / take.fps,
             "seed": take.seed,
@@ -203,13 +211,30 @@ class Worker:
             "credential": {"id": released.id, "sha256": released.sha256},
             "labels": [rule for _, rule in take.gate.decision().labels],
         }
-        if not self._jobs.complete(job, assets, facts, self._keep):
+        if not self._jobs.complete(job, made, facts, self._keep):
+            raise StoppedError
+        self._drop(job, BLOCKS)
+
+    def _made_by(self, model: Model) -> str:
+        """What decides a block beside the request."""
+        return f"{__version__} {model.weights_digest} {self._settings.weights} {self._settings.reuse}"
+
+    def _enter(self, job: Job, role: str, path: Path, media_type: str) -> None:
+        """Enter a file while a job is worked on.
+
+        Raises:
+            StoppedError: the job is no longer this worker's.
+        """
+        if not self._jobs.add_piece(job, _asset(self._store, role, path, media_type)):
             raise StoppedError
 
+    def _drop(self, job: Job, kind: str) -> None:
+        self._store.drop(self._jobs.drop_pieces(job, kind))
+
     @contextmanager
-    def _shown(self, job: Job, take: Take, folder: Path) -> Iterator[Callable[[Frames], None]]:
+    def _shown(self, take: Take, folder: Path, enter: Enter) -> Iterator[Callable[[Frames], None]]:
         """What is to be given each block so that the clip can be seen while it is made."""
-        pieces = Pieces(self._jobs, self._store, job, folder)
+        pieces = Pieces(folder, enter)
         keys = require_keys(self._settings.keys_dir)
         with PreviewStream(cast("BinaryIO", pieces), take.size, take.gate, keys) as stream:
 
