@@ -13,7 +13,9 @@ from databases import free_port
 from kinemark import catalogue
 from kinemark.catalogue import Entry
 from kinemark.server.accounts import Accounts
+from kinemark.server.batches import Batches
 from kinemark.server.database import open_database
+from kinemark.server.files import Files
 from kinemark.server.jobs import Jobs
 from kinemark.server.names import Names
 from kinemark.server.service import Service
@@ -77,7 +79,15 @@ def service_of(settings: Settings, url: str, folder: Path | str, **changes: obje
     catalogue.KNOWN["tiny"] = Entry(TARGET, lambda: MODEL)
     engine = open_database(url)
     service = Service(
-        Jobs(engine), open_store(folder), Accounts(engine), Webhooks(engine), settings, Names("tiny"), keyless=True
+        Jobs(engine),
+        open_store(folder),
+        Accounts(engine),
+        Webhooks(engine),
+        Files(engine),
+        Batches(engine),
+        settings,
+        Names("tiny"),
+        keyless=True,
     )
     return replace(service, **changes)
 

@@ -37,7 +37,7 @@ class Held:
 def made(request, finished):
     steps = Counter()
 
-    def count(stage, step, total, preview=None):  # noqa: ARG001
+    def count(stage, step, total, preview=None):
         steps[stage] += 1
         steps["last"], steps["total"] = step, total
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from kinemark.server.database import open_database
 from kinemark.server.jobs import COMPLETED, FAILED, MAX_ATTEMPTS, QUEUED, RUNNING, Asset, Jobs, New
+from kinemark.server.pages import Wanted
 
 VIDEO = Asset("video", "ab" * 32, "video/mp4", 1000)
 
@@ -114,12 +115,12 @@ def test_pages_hold_every_job_once(jobs):
     for newest_first in (True, False):
         seen, after, more = [], None, True
         while more:
-            found, more = jobs.page("me", after=after, limit=3, newest_first=newest_first)
+            found, more = jobs.page("me", Wanted(after, 3, newest_first))
             seen += [job.id for job in found]
             after = seen[-1]
         assert seen == (made[::-1] if newest_first else made)
-    assert jobs.page("me", after="video_unknown", limit=3, newest_first=True) == ([], False)
-    assert jobs.page("me", after=None, limit=0, newest_first=True) == ([], True)
+    assert jobs.page("me", Wanted("video_unknown", 3)) == ([], False)
+    assert jobs.page("me", Wanted(limit=0)) == ([], True)
 
 
 def test_a_deletion_leaves_what_others_have(jobs):
@@ -177,7 +178,7 @@ class Queue(RuleBasedStateMachine):
     @initialize()
     def empty(self):
         for owner in ("me", "her"):
-            for job in self.jobs.page(owner, after=None, limit=1000, newest_first=True)[0]:
+            for job in self.jobs.page(owner, Wanted(limit=1000))[0]:
                 self.jobs.delete(job.id, owner)
 
     @rule(owner=st.sampled_from(["me", "her"]), priority=st.integers(-1, 1))

@@ -325,7 +325,7 @@ def test_what_was_kept_long_enough(desk):
     desk.worker._keep = -1
     done = desk.made()
     digests = [asset.digest for asset in desk.service.jobs.assets(done["id"]).values()]
-    assert sweep(desk.service.jobs, desk.service.store) == len(digests) == 3
+    assert sweep(desk.service) == len(digests) == 3
     assert not any(map(desk.service.store.has, digests))
     answer = desk.http.get(f"/v1/videos/{done['id']}/content")
     assert error_of(answer, 404)["code"] == "video_expired"

@@ -21,7 +21,7 @@ from kinemark.server.app import api_app
 from kinemark.server.courier import allowed_address, deliver, require_url
 from kinemark.server.jobs import MAX_ATTEMPTS, Asset, New
 from kinemark.server.tables import DELIVERIES, now
-from kinemark.server.webhooks import AGAIN
+from kinemark.server.webhooks import AGAIN, EVENTS
 from kinemark.settings import Settings
 
 SHARE = Path(sys.prefix) / "share"
@@ -218,7 +218,7 @@ def test_managing_them(service, http, receiver):
     changed = http.post(path, json={"name": "ours"}).json()
     assert (changed["name"], changed["url"], changed["updated_at"] is None) == ("ours", receiver.url, False)
     assert http.get(path).json() == changed
-    assert http.get("/v1/webhook_event_types").json()["data"] == ["video.completed", "video.failed"]
+    assert http.get("/v1/webhook_event_types").json()["data"] == list(EVENTS)
     ended(service)
     assert http.delete(path).json() == {"id": first["id"], "object": "webhook_endpoint.deleted", "deleted": True}
     assert not deliver(service.webhooks, private=True)  # what it was to be told is gone with it

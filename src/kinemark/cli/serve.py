@@ -40,8 +40,11 @@ def serve(
     from kinemark.catalogue import find_model
     from kinemark.server.accounts import Accounts
     from kinemark.server.app import api_app
+    from kinemark.server.batcher import look_after
+    from kinemark.server.batches import Batches
     from kinemark.server.courier import LOOK, deliver
     from kinemark.server.database import open_database
+    from kinemark.server.files import Files
     from kinemark.server.jobs import Jobs
     from kinemark.server.names import read_names
     from kinemark.server.processes import SWEEP, Workers, sweep
@@ -63,13 +66,19 @@ def serve(
     if not keyless and not accounts.all():
         raise RequestError(f"nobody has a key, and {host} can be reached by others; make one: kinemark keys create")
     names, webhooks = read_names(settings.aliases_path, model), Webhooks(engine)
-    service = Service(jobs, store, accounts, webhooks, settings, names, keyless=keyless)
+    service = Service(jobs, store, accounts, webhooks, Files(engine), Batches(engine), settings, names, keyless)
     console = err()
     console.print(f"Serving at http://{host}:{port}/v1 ({'no keys asked for' if keyless else 'with API keys'})")
     console.print(f"Use it: OPENAI_BASE_URL=http://{host}:{port}/v1 python your_script.py", soft_wrap=True)
     arguments = ["--database", where, "--storage", files]
-    sweeping, delivering = partial(sweep, jobs, store), partial(deliver, webhooks, private=settings.private_webhooks)
-    with Workers(workers, arguments), repeating(lambda: sweeping() < 0, SWEEP), repeating(delivering, LOOK):
+    sweeping = partial(sweep, service)
+    delivering, batching = partial(deliver, webhooks, private=settings.private_webhooks), partial(look_after, service)
+    with (
+        Workers(workers, arguments),
+        repeating(lambda: sweeping() < 0, SWEEP),
+        repeating(delivering, LOOK),
+        repeating(batching, LOOK),
+    ):
         uvicorn.run(
             api_app(service),
             host=host,

@@ -8,12 +8,14 @@
 | GET /openapi.json | the API in OpenAPI's form |
 | /v1/videos, ... | `server.videos`, `server.characters` |
 | /v1/webhook_endpoints, /v1/webhook_event_types | `server.webhook_routes` |
+| /v1/files, /v1/batches | `server.batch_routes` |
 | /v1/moderations | `server.moderation` |
 | /matches, /manifests, /services, /.well-known/kinemark.json | `server.resolution` |
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import time
@@ -28,6 +30,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from kinemark.errors import KinemarkError
+from kinemark.server.batch_routes import batch_routes
 from kinemark.server.characters import character_routes
 from kinemark.server.moderation import moderation_app
 from kinemark.server.openapi import document
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from kinemark.server.service import Service
 
 #: Bytes of a request at the most: a file, and what is around it.
-MOST_BODY: Final = 140 << 20
+MOST_BODY: Final = 210 << 20
 _NO_SUCH_FILE: Final = "0" * 64
 _SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -51,6 +54,7 @@ _SAFE: Final = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_LOG: Final = logging.getLogger(__name__)
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -81,6 +85,7 @@ def api_app(service: Service) -> Starlette:
             *character_routes(service),
             *video_routes(service),
             *webhook_routes(service),
+            *batch_routes(service),
             *moderation_app(service.settings).routes,
             # By their paths and not all that is left: any origin may ask these, and these alone.
             *(Route(path, public) for path in {route.path for route in public.routes if isinstance(route, Route)}),
@@ -90,7 +95,8 @@ def api_app(service: Service) -> Starlette:
     )
 
 
-async def _database_away(_: Request, _error: Exception) -> Response:
+async def _database_away(_: Request, error: Exception) -> Response:
+    _LOG.warning("the database did not answer", exc_info=error)
     message = "the queue does not answer; nothing was entered: try again"
     return ProblemError(503, message, code="unavailable", headers={"Retry-After": "2"}).answer()
 

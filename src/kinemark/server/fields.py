@@ -48,6 +48,9 @@ def _text(value: str) -> str:
 Prompt = Annotated[str, Field(min_length=1, max_length=MOST_PROMPT), AfterValidator(_text)]
 Size = Annotated[tuple[int, int], BeforeValidator(_size)]
 Seconds = Annotated[float, AfterValidator(_seconds)]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
 
 
 class Common(BaseModel):
@@ -61,9 +64,7 @@ class Common(BaseModel):
     guidance: Annotated[float, Field(ge=0, le=20)] | None = None
     preview: bool = False
     priority: int = Field(default=0, ge=-10, le=10)
-    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = Field(
-        default=None, max_length=16
-    )
+    metadata: Metadata | None = None
 
 
 class CharacterField(BaseModel):

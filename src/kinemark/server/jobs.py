@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from kinemark.server.kept import unused
+from kinemark.server.rows import page_of_rows
 from kinemark.server.tables import ASSETS, JOBS, now
 from kinemark.server.webhooks import announce
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Engine, Row
+
+    from kinemark.server.pages import Wanted
 
 QUEUED, RUNNING, COMPLETED, FAILED = "queued", "in_progress", "completed", "failed"
 #: Workers that may die over a job before it counts as what kills them.
@@ -176,20 +180,10 @@ class Jobs:
         statement = select(*_COLUMNS).where(JOBS.c.id == id_)
         return self._one(statement if owner is None else statement.where(JOBS.c.owner == owner))
 
-    def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> tuple[list[Job], bool]:
-        """Jobs of an owner after another in the order of their making, and whether there are more."""
-        order: tuple[ColumnElement[Any], ...] = (JOBS.c.created_at, JOBS.c.id)
-        statement = select(*_COLUMNS).where(JOBS.c.owner == owner)
-        if after is not None:
-            last = select(JOBS.c.created_at).where(JOBS.c.id == after, JOBS.c.owner == owner).scalar_subquery()
-            beyond = JOBS.c.created_at < last if newest_first else JOBS.c.created_at > last
-            tie = JOBS.c.id < after if newest_first else JOBS.c.id > after
-            statement = statement.where(or_(beyond, and_(JOBS.c.created_at == last, tie)))
-        if newest_first:
-            order = tuple(column.desc() for column in order)
-        with self._single.connect() as connection:
-            rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
-        return [_job(row) for row in rows[:limit]], len(rows) > limit
+    def page(self, owner: str, wanted: Wanted) -> tuple[list[Job], bool]:
+        """Jobs of an owner in the order of their making, and whether there are more."""
+        rows, more = page_of_rows(self._single, JOBS, _COLUMNS, owner, wanted)
+        return [_job(row) for row in rows], more
 
     def ahead_of(self, job: Job) -> int:
         """How many queued jobs come before one that is queued, about: fairness between owners may change it."""
@@ -383,9 +377,7 @@ def _held(job: Job) -> Any:  # noqa: ANN401
 def _dropped(connection: Any, ids: list[str], *which: ColumnElement[bool]) -> list[str]:  # noqa: ANN401
     """Remove the files of jobs, or some of them; those that no other job has."""
     files = delete(ASSETS).where(ASSETS.c.job.in_(ids), *which)
-    gone = connection.execute(files.returning(ASSETS.c.digest)).scalars().all()
-    used = connection.execute(select(ASSETS.c.digest).where(ASSETS.c.digest.in_(gone))).scalars().all()
-    return sorted(set(gone) - set(used))
+    return unused(connection, connection.execute(files.returning(ASSETS.c.digest)).scalars().all())
 
 
 def _asset_row(job: str, asset: Asset) -> dict[str, Any]:

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from kinemark.server.jobs import Jobs
-    from kinemark.server.store import Store
+    from kinemark.server.service import Service
 
 #: Seconds that a worker has to give its job back before it is ended.
 GRACE: Final = 20.0
@@ -81,8 +80,8 @@ class Workers:
                 worker.wait()
 
 
-def sweep(jobs: Jobs, store: Store) -> int:
+def sweep(service: Service) -> int:
     """Let go of files that were kept long enough; how many went."""
-    unused = jobs.expire()
-    store.drop(unused)
+    unused = [*service.jobs.expire(), *service.files.expire()]
+    service.store.drop(unused)
     return len(unused)

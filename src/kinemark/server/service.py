@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from kinemark.server.accounts import Account, Accounts
+    from kinemark.server.batches import Batches
+    from kinemark.server.files import Files
     from kinemark.server.jobs import Job, Jobs
     from kinemark.server.names import Names
     from kinemark.server.store import Store
@@ -37,6 +39,8 @@ class Service:
         store: where files lie.
         accounts: who may ask.
         webhooks: where owners want to be told.
+        files: what owners keep by id.
+        batches: requests that were sent as files.
         settings: the installation whose policy judges.
         names: models by what they are asked for as.
         keyless: whether it asks for no keys.
@@ -47,6 +51,8 @@ class Service:
     store: Store
     accounts: Accounts
     webhooks: Webhooks
+    files: Files
+    batches: Batches
     settings: Settings
     names: Names
     keyless: bool = False

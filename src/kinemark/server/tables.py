@@ -1,4 +1,4 @@
-"""What the server keeps in its database: jobs, the files that belong to them, and the keys of those who may ask.
+"""What the server keeps in its database: jobs and their files, keys, webhooks, files of owners, and batches.
 
 Times are seconds since 1970, by the database's clock and nobody else's: servers and workers may have others.
 """
@@ -68,7 +68,6 @@ API_KEYS: Final = Table(
     Column("hash", String(128), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("revoked", Boolean, nullable=False),
-    Column("note", Text, nullable=False),
 )
 """Who may ask: of a key nothing is kept that would let anybody use it."""
 
@@ -101,6 +100,57 @@ DELIVERIES: Final = Table(
     Index("deliveries_due", "next_at"),
 )
 """What endpoints have to be told; `next_at` is empty once they were, or once it was tried long enough."""
+
+
+FILES: Final = Table(
+    "files",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("media_type", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Index("files_of_owner", "owner", "created_at"),
+)
+"""Files that owners keep by id."""
+
+BATCHES: Final = Table(
+    "batches",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("input_file", String(64), nullable=False),
+    Column("asked", JSON, nullable=False),
+    Column("times", JSON, nullable=False),
+    Column("errors", JSON, nullable=False),
+    Column("output_file", String(64), nullable=True),
+    Column("error_file", String(64), nullable=True),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("next_at", Float, nullable=True),
+    Index("batches_due", "next_at"),
+    Index("batches_of_owner", "owner", "created_at"),
+)
+"""Requests that were sent as one file; `next_at` is when somebody looks after one, and empty once it is over. `times`
+holds when it came to which status."""
+
+LINES: Final = Table(
+    "batch_lines",
+    METADATA,
+    Column("batch", String(64), ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("custom_id", String(512), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("job", String(64), nullable=True, index=True),
+    Column("answer", JSON(none_as_null=True), nullable=True),
+    Column("failed", Boolean, nullable=True),
+)
+"""The requests of batches: a line has a job once it was entered, and an answer once it is over."""
 
 
 class now(FunctionElement[float]):  # noqa: N801  a function of SQL

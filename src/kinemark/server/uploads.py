@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,16 +31,19 @@ if TYPE_CHECKING:
 PICTURES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 VIDEOS: Final = {"video/mp4": ".mp4", "video/quicktime": ".mov", "video/webm": ".webm", "video/x-matroska": ".mkv"}
 MOST_BYTES: Final = 100 << 20
+#: Bytes of a file of requests.
+MOST_LINES: Final = 200 << 20
 _HEADS: Final = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
 
 
-async def give_picture(service: Service, role: str, sent: Any, param: str) -> Asset:  # noqa: ANN401
+async def give_picture(service: Service, account: Account, role: str, sent: Any, param: str) -> Asset:  # noqa: ANN401
     """Keep a picture that was given.
 
     Args:
         service: whose store keeps it.
+        account: who gives it.
         role: what it is to the job.
-        sent: an upload, or `{"image_url": "data:..."}`.
+        sent: an upload, `{"image_url": "data:..."}`, or `{"file_id": "file-..."}`.
         param: the field, for errors.
 
     Raises:
@@ -49,9 +53,8 @@ async def give_picture(service: Service, role: str, sent: Any, param: str) -> As
         return await _kept(service, role, await _read(sent, param), PICTURES, param)
     if isinstance(sent, dict) and isinstance(sent.get("image_url"), str) and len(sent) == 1:
         return await _kept(service, role, _decoded(sent["image_url"], param), PICTURES, param)
-    if isinstance(sent, dict) and "file_id" in sent:
-        message = f"{param}.file_id is {sent['file_id']!r}; files are not kept by id here: send it as a part of a form"
-        raise ProblemError(400, message, code="invalid_value", param=param)
+    if isinstance(sent, dict) and isinstance(sent.get("file_id"), str) and len(sent) == 1:
+        return await _by_id(service, account, role, sent["file_id"], param)
     kind = "a string" if isinstance(sent, str) else f"a {type(sent).__name__}"
     message = f"Invalid type for '{param}': expected a file, but got {kind} instead."
     raise ProblemError(400, message, code="invalid_type", param=param)
@@ -83,6 +86,37 @@ async def give_clip(
         message = f"the video {job.id} {state}; a completed one whose files are kept can be used"
         raise ProblemError(400, message, code="video_not_ready", param=param, headers={"x-should-retry": "false"})
     return Asset(role, asset.digest, asset.media_type, asset.size), job
+
+
+async def give_lines(service: Service, sent: UploadFile, param: str) -> tuple[str, int]:
+    """Keep a file of requests, whatever is in it: its digest and size.
+
+    Raises:
+        ProblemError: it is too long.
+    """
+
+    def keep() -> tuple[str, int]:
+        with tempfile.TemporaryDirectory(prefix="kinemark-") as folder:
+            path = Path(folder) / "lines.jsonl"
+            with path.open("wb") as file:
+                shutil.copyfileobj(sent.file, file)
+            if path.stat().st_size > MOST_LINES:
+                message = f"{param} is longer than {MOST_LINES >> 20} MiB"
+                raise ProblemError(413, message, code="file_too_large", param=param)
+            return service.store.put(path)
+
+    return await run_in_threadpool(keep)
+
+
+async def _by_id(service: Service, account: Account, role: str, id_: str, param: str) -> Asset:
+    file = await run_in_threadpool(service.files.get, id_, account.id)
+    if file is None:
+        message = f"there is no file {id_[:80]!r}; POST /v1/files keeps one"
+        raise ProblemError(404, message, code="not_found", param=param)
+    if file.media_type not in PICTURES:
+        message = f"the file {id_} is {file.media_type}; give one of: {', '.join(PICTURES)}"
+        raise ProblemError(400, message, code="invalid_value", param=param)
+    return Asset(role, file.digest, file.media_type, file.size)
 
 
 async def size_of(service: Service, asset: Asset) -> tuple[int, int]:

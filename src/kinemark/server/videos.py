@@ -22,23 +22,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kinemark.admission import require_words
-from kinemark.catalogue import find_model
-from kinemark.generate import check_target
-from kinemark.server.asks import REFERENCE, SECOND, SOURCE, Connect, Extend, Generate, Loop, Remix
-from kinemark.server.characters import require_named
+from kinemark.server.asks import SECOND, SOURCE, Connect, Extend, Loop, Remix
+from kinemark.server.entering import common, create, enter, sent_as
 from kinemark.server.fields import (
     ConnectFields,
-    CreateFields,
     EditFields,
     ExtendFields,
     LoopFields,
@@ -46,13 +40,12 @@ from kinemark.server.fields import (
     checked,
 )
 from kinemark.server.forms import body_of
-from kinemark.server.jobs import COMPLETED, PREVIEW, New, piece_role
-from kinemark.server.pages import asked_limit, page_of
+from kinemark.server.jobs import COMPLETED, PREVIEW, piece_role
+from kinemark.server.pages import asked_page, page_of
 from kinemark.server.problems import ProblemError
 from kinemark.server.ranges import asked_range
-from kinemark.server.service import POLL_MS, digest_of, pending
-from kinemark.server.uploads import give_clip, give_picture, size_of
-from kinemark.timeline import Timeline
+from kinemark.server.service import POLL_MS, pending
+from kinemark.server.uploads import give_clip, size_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -112,12 +105,8 @@ class _Routes:
 
     async def create(self, request: Request) -> Response:
         account = await self._service.account(request)
-        asked = checked(CreateFields, await body_of(request))
-        require_named([character.id for character in asked.characters], asked.prompt)
-        given = asked.input_reference
-        assets = () if given is None else (await give_picture(self._service, REFERENCE, given, "input_reference"),)
-        ask = Generate(**_common(asked), size=asked.size, seconds=asked.seconds, scenes=asked.storyboard)
-        return await self._enter(request, account, asked, ask, assets, seconds=asked.seconds)
+        job = await create(self._service, account, await body_of(request), sent_as(request))
+        return await self._answer(job)
 
     async def remix(self, request: Request) -> Response:
         account = await self._service.account(request)
@@ -136,7 +125,7 @@ class _Routes:
         asked = checked(ExtendFields, await body_of(request))
         asset, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
         size = await self._size(asset, source)
-        ask = Extend(**_common(asked), size=size, seconds=asked.seconds, before=asked.before)
+        ask = Extend(**common(asked), size=size, seconds=asked.seconds, before=asked.before)
         held = float(source.facts.get("seconds", 0)) if source else 0.0
         return await self._enter(request, account, asked, ask, (asset,), seconds=asked.seconds + held, source=source)
 
@@ -145,27 +134,21 @@ class _Routes:
         asked = checked(ConnectFields, await body_of(request))
         first, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
         second, _ = await give_clip(self._service, account, SECOND, asked.to, "to")
-        ask = Connect(**_common(asked), size=await self._size(first, source), seconds=asked.seconds)
+        ask = Connect(**common(asked), size=await self._size(first, source), seconds=asked.seconds)
         return await self._enter(request, account, asked, ask, (first, second), seconds=asked.seconds, source=source)
 
     async def loop(self, request: Request) -> Response:
         account = await self._service.account(request)
         asked = checked(LoopFields, await body_of(request))
         asset, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
-        ask = Loop(**_common(asked), size=await self._size(asset, source), seconds=asked.seconds)
+        ask = Loop(**common(asked), size=await self._size(asset, source), seconds=asked.seconds)
         return await self._enter(request, account, asked, ask, (asset,), seconds=asked.seconds, source=source)
 
     async def list(self, request: Request) -> Response:
         account = await self._service.account(request)
-        limit, order = asked_limit(request, 0), request.query_params.get("order", "desc")
-        if order not in ("asc", "desc"):
-            raise ProblemError(400, f"order is {order[:20]!r}; give asc or desc", code="invalid_value", param="order")
-        after = request.query_params.get("after")
-        found, more = await run_in_threadpool(
-            self._service.jobs.page, account.id, after=after, limit=limit, newest_first=order == "desc"
-        )
+        found, more = await run_in_threadpool(self._service.jobs.page, account.id, asked_page(request))
         told = [await run_in_threadpool(self._service.told, job) for job in found]
-        return JSONResponse(page_of(told, more=more and bool(told)))
+        return JSONResponse(page_of(told, more=more))
 
     async def retrieve(self, request: Request) -> Response:
         job = await self._service.job(request, await self._service.account(request))
@@ -250,7 +233,7 @@ class _Routes:
     async def _remixed(
         self, request: Request, account: Account, asked: RemixFields, asset: Asset, source: Job | None
     ) -> Response:
-        ask = Remix(**_common(asked), size=await self._size(asset, source), strength=asked.strength)
+        ask = Remix(**common(asked), size=await self._size(asset, source), strength=asked.strength)
         seconds = float(source.facts.get("seconds", 4)) if source else 4.0
         return await self._enter(request, account, asked, ask, (asset,), seconds=seconds, source=source)
 
@@ -271,81 +254,14 @@ class _Routes:
         seconds: float,
         source: Job | None = None,
     ) -> Response:
-        """Judge the words, and put the job into the queue; the same request again is the same job."""
-        service = self._service
-        model = service.names.model(asked.model) if asked.model or source is None else source.model
-        await run_in_threadpool(self._require, ask, model, seconds)
-        facts: dict[str, Any] = {"asked_model": asked.model, "metadata": asked.metadata, "seconds": seconds}
-        if source is not None:
-            facts["remixed_from"] = source.id
-        said = ask.model_dump(mode="json")
-        digest = digest_of([said, model, facts], *(asset.digest for asset in assets))
-        if request.headers.get("x-stainless-retry-count", "0") not in ("", "0"):
-            known = await run_in_threadpool(service.jobs.same, account.id, digest)
-            if known is not None:
-                return await self._answer(known)
-        new = New(
-            owner=account.id,
-            model=model,
-            # Whoever takes the job over makes the same clip.
-            asked=said | {"seed": secrets.randbits(32) if ask.seed is None else ask.seed},
-            facts=facts,
-            cost=seconds,
-            body_digest=digest,
-            priority=asked.priority,
-            idempotency=_idempotency(request),
-            assets=assets,
+        job = await enter(
+            self._service, account, asked, ask, assets, sent=sent_as(request), seconds=seconds, source=source
         )
-        job = await run_in_threadpool(
-            lambda: service.jobs.add(new, limit=service.most_waiting, per_day=account.per_day)
-        )
-        if job is None:
-            raise _full(account)
-        for asset in assets:  # a deletion of another job may have come between
-            if not await run_in_threadpool(service.store.has, asset.digest):
-                await run_in_threadpool(service.jobs.delete, job.id, account.id)
-                raise ProblemError(
-                    503, "the file that was given was lost on the way; send it again", code="unavailable"
-                )
         return await self._answer(job)
-
-    def _require(self, ask: Ask, model: str, seconds: float) -> None:
-        """Refuse at once what would be refused later.
-
-        Raises:
-            RefusedError: the prompt gate refuses.
-            RequestError: there is no such model, or it makes no such clip.
-        """
-        target = find_model(model).target
-        frames = max(1, round(seconds * target.fps))
-        timeline = Timeline.from_text(ask.prompt, num_frames=frames, fps=target.fps, size=ask.made_at(target))
-        check_target(timeline, target, model)
-        words = replace(timeline, prompts=(*timeline.prompts, *ask.then(target)))
-        require_words(words, self._service.settings)
 
     async def _answer(self, job: Job) -> Response:
         headers = {"openai-poll-after-ms": str(POLL_MS)} if pending(job) else {}
         return JSONResponse(await run_in_threadpool(self._service.told, job), headers=headers)
-
-
-def _common(asked: Common) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in ("prompt", "seed", "steps", "guidance", "preview")}
-
-
-def _idempotency(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not 1 <= len(key) <= 255:
-        raise ProblemError(400, f"Idempotency-Key has {len(key)} characters; give 1 to 255", code="invalid_value")
-    return key
-
-
-def _full(account: Account) -> ProblemError:
-    headers = {"Retry-After": "600", "x-should-retry": "false"}
-    if account.per_day is not None:
-        message = f"this key may ask for {account.per_day} clips a day, or too many clips wait; ask again later"
-    else:
-        message = "too many clips wait already; ask again later"
-    return ProblemError(429, message, code="rate_limit_exceeded", headers=headers)
 
 
 def _not_there(job: Job) -> ProblemError:

@@ -24,7 +24,7 @@ from kinemark.errors import RequestError
 from kinemark.server.courier import require_url, send
 from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
-from kinemark.server.pages import asked_limit, page_of
+from kinemark.server.pages import Wanted, asked_page, page_of
 from kinemark.server.problems import ProblemError
 from kinemark.server.webhooks import EVENTS, event_body
 
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from kinemark.server.service import Service
     from kinemark.server.webhooks import Endpoint
 
-Events = Annotated[list[Literal["video.completed", "video.failed"]], Field(min_length=1)]
+Event = Literal[
+    "video.completed", "video.failed", "batch.completed", "batch.failed", "batch.expired", "batch.cancelled"
+]
+Events = Annotated[list[Event], Field(min_length=1)]
 _MOST: int = 20
 
 
@@ -72,7 +75,7 @@ class TestFields(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    event_type: Literal["video.completed", "video.failed"] = "video.completed"
+    event_type: Event = "video.completed"
 
 
 def webhook_routes(service: Service) -> list[Route]:
@@ -99,7 +102,8 @@ class _Routes:
         account = await self._service.account(request)
         asked = checked(EndpointFields, await body_of(request))
         self._require(asked.url)
-        if len(await run_in_threadpool(self._service.webhooks.all, account.id)) >= _MOST:
+        _, more = await run_in_threadpool(self._service.webhooks.page, account.id, Wanted(limit=_MOST - 1))
+        if more:
             raise ProblemError(400, f"there are {_MOST} endpoints already; delete one first", code="too_many_endpoints")
         made = await run_in_threadpool(
             self._service.webhooks.create, account.id, asked.name, asked.url, asked.event_types
@@ -108,13 +112,9 @@ class _Routes:
 
     async def list(self, request: Request) -> Response:
         account = await self._service.account(request)
-        found = await run_in_threadpool(self._service.webhooks.all, account.id)
-        limit = asked_limit(request, 1)
-        ids = [endpoint.id for endpoint in found]
-        after = request.query_params.get("after")
-        start = ids.index(after) + 1 if after in ids else 0
-        told = [_told(endpoint) for endpoint in found[start : start + limit]]
-        return JSONResponse(page_of(told, more=start + limit < len(found)))
+        wanted = asked_page(request, least=1)
+        found, more = await run_in_threadpool(self._service.webhooks.page, account.id, wanted)
+        return JSONResponse(page_of([_told(endpoint) for endpoint in found], more=more))
 
     async def retrieve(self, request: Request) -> Response:
         return JSONResponse(_told(await self._endpoint(request, await self._service.account(request))))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, insert, select, update
 
+from kinemark.server.rows import page_of_rows
 from kinemark.server.tables import DELIVERIES, ENDPOINTS, now
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-EVENTS: Final = ("video.completed", "video.failed")
+    from kinemark.server.pages import Wanted
+
+EVENTS: Final = (
+    *("video.completed", "video.failed"),
+    *("batch.completed", "batch.failed", "batch.expired", "batch.cancelled"),
+)
 #: Seconds from one sending that failed to the next; after the last one, three days in all, it is not sent again.
 AGAIN: Final = (5, 60, 300, 1800, 7200, 18_000, 36_000, 64_800, 64_800, 64_800)
 #: Seconds for which somebody who sends has a delivery to themselves.
@@ -110,12 +116,10 @@ class Webhooks:
         """An endpoint of an owner."""
         return self._one(select(*_COLUMNS).where(ENDPOINTS.c.id == id_, ENDPOINTS.c.owner == owner))
 
-    def all(self, owner: str) -> list[Endpoint]:
-        """The endpoints of an owner, the newest first."""
-        statement = select(*_COLUMNS).where(ENDPOINTS.c.owner == owner)
-        with self._single.connect() as connection:
-            rows = connection.execute(statement.order_by(ENDPOINTS.c.created_at.desc(), ENDPOINTS.c.id.desc())).all()
-        return [Endpoint(**row._mapping) for row in rows]  # noqa: SLF001
+    def page(self, owner: str, wanted: Wanted) -> tuple[list[Endpoint], bool]:
+        """The endpoints of an owner in the order of their making, and whether there are more."""
+        rows, more = page_of_rows(self._single, ENDPOINTS, _COLUMNS, owner, wanted)
+        return [Endpoint(**row._mapping) for row in rows], more  # noqa: SLF001
 
     def delete(self, id_: str, owner: str) -> bool:
         """Let go of an endpoint and of what it was to be told; whether there was one."""
@@ -163,19 +167,19 @@ class Webhooks:
         return None if row is None else Endpoint(**row._mapping)  # noqa: SLF001
 
 
-def announce(connection: Connection, owner: str, kind: str, video: str) -> None:
+def announce(connection: Connection, owner: str, kind: str, about: str) -> None:
     """Enter an event for every endpoint of an owner that wants to be told of its kind."""
     wanted = connection.execute(select(ENDPOINTS.c.id, ENDPOINTS.c.event_types).where(ENDPOINTS.c.owner == owner)).all()
     for id_, kinds in wanted:
         if kind in kinds:
             event = f"evt_{secrets.token_hex(16)}"
-            row = {"id": event, "endpoint": id_, "body": event_body(event, kind, video), "attempts": 0}
+            row = {"id": event, "endpoint": id_, "body": event_body(event, kind, about), "attempts": 0}
             connection.execute(insert(DELIVERIES).values(**row, created_at=now(), next_at=now()))
 
 
-def event_body(id_: str, kind: str, video: str) -> str:
-    """What an endpoint is told: the id of the video alone, whose owner may then ask for it."""
-    event = {"id": id_, "object": "event", "created_at": int(time.time()), "type": kind, "data": {"id": video}}
+def event_body(id_: str, kind: str, about: str) -> str:
+    """What an endpoint is told: the id of the video or the batch alone, whose owner may then ask for it."""
+    event = {"id": id_, "object": "event", "created_at": int(time.time()), "type": kind, "data": {"id": about}}
     return json.dumps(event, separators=(",", ":"))
 
 
