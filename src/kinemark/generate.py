@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from kinemark.data.video import Frames
     from kinemark.engine import Model
     from kinemark.sampling.conditions import Key
+    from kinemark.settings import Settings
     from kinemark.sizes import Target
 
 MAX_FPS: Final = 30
@@ -131,11 +132,13 @@ def begin(
     expand: Expand | None = None,
     delivered: tuple[int, int] | None = None,
     finished: Finished | None = None,
+    settings: Settings | None = None,
 ) -> Take:
     """Do everything that comes before the first frame, and return the clip in the making; arguments as in `generate`.
 
     With `delivered`, a height and a width, frames are scaled to that before they are judged. With `finished`, blocks
-    that it has are not made again; the clip is the same if they are of the same request, seed and weights.
+    that it has are not made again; the clip is the same if they are of the same request, seed and weights. `settings`
+    are those of the installation whose policy judges; by default as the environment says.
 
     Raises:
         RequestError: the request cannot be carried out.
@@ -150,7 +153,7 @@ def begin(
     check_target(timeline, entry.target, model if isinstance(model, str) else model.name)
     together = join()
     seed = together.agreed(_seed(seed))
-    settings = load_settings()
+    settings = settings or load_settings()
     words = require_words(timeline, settings)
     if expand:
         # What a language model made of an allowed prompt is a prompt like any other.

@@ -8,6 +8,7 @@
 | KINEMARK_REUSE | how far an answer of a model of many steps may be off to be used again, 0 to 0.2 | 0: never |
 | KINEMARK_DATABASE | the server's queue: sqlite:///path, or postgresql://user@host/name | in KINEMARK_HOME |
 | KINEMARK_STORAGE | the server's files: a folder, or s3://bucket/prefix | in KINEMARK_HOME |
+| KINEMARK_AUDIT_PROMPTS | 1: the server's audit log holds prompts, too | no |
 | KINEMARK_PRIVATE_WEBHOOKS | 1: webhooks may go to addresses of private networks, and without TLS | no |
 | KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
@@ -36,6 +37,7 @@ class Settings:
     database: str = ""
     storage: str = ""
     private_webhooks: bool = False
+    audit_prompts: bool = False
     weights: str = ""
     reuse: float = 0.0
 
@@ -53,6 +55,11 @@ class Settings:
     def storage_url(self) -> str:
         """Where the server's files are."""
         return self.storage or str(self.home / "files")
+
+    @property
+    def audit_dir(self) -> Path:
+        """The server's audit log, a file for each day."""
+        return self.home / "audit"
 
     @property
     def aliases_path(self) -> Path:
@@ -138,6 +145,7 @@ def load_settings() -> Settings:
         database=os.environ.get("KINEMARK_DATABASE", ""),
         storage=os.environ.get("KINEMARK_STORAGE", ""),
         private_webhooks=os.environ.get("KINEMARK_PRIVATE_WEBHOOKS", "") == "1",
+        audit_prompts=os.environ.get("KINEMARK_AUDIT_PROMPTS", "") == "1",
         weights=_weights(os.environ.get("KINEMARK_WEIGHTS", "")),
         reuse=_reuse(os.environ.get("KINEMARK_REUSE") or "0"),
         retention_days=_days(os.environ.get("KINEMARK_RETENTION_DAYS") or str(RETENTION_DAYS)),

@@ -5,6 +5,7 @@ OPENAI_BASE_URL=... OPENAI_API_KEY=... python sdk_session.py PICTURE FOLDER
 
 import json
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -53,6 +54,22 @@ if hasattr(client.videos, "create_character"):
         client.videos.create_character(name="Ada", video=upload)
     except openai.BadRequestError as error:
         told["character"] = error.code
+
+line = {"custom_id": "one", "method": "POST", "url": "/v1/videos", "body": {"prompt": "a red sailboat", **AT}}
+lines = ("lines.jsonl", json.dumps(line).encode(), "application/jsonl")
+kept = client.files.create(file=lines, purpose="batch")
+told["file"] = client.files.retrieve(kept.id).to_dict()
+batch = client.batches.create(input_file_id=kept.id, endpoint="/v1/videos", completion_window="24h")
+told["batches"] = [one.id for one in client.batches.list()]
+while batch.status not in ("completed", "failed"):
+    time.sleep(0.2)
+    batch = client.batches.retrieve(batch.id)
+told["batch"] = batch.to_dict()
+told["answered"] = json.loads(client.files.content(batch.output_file_id).text)
+told["file_deleted"] = client.files.delete(kept.id).deleted
+if hasattr(client, "content_provenance_checks"):
+    shown = client.content_provenance_checks.create(file=picture)
+    told["checked"] = shown.to_dict()
 
 told["listed"] = [one.id for one in client.videos.list(limit=2)]
 told["oldest"] = [one.id for one in client.videos.list(limit=3, order="asc")]

@@ -14,7 +14,7 @@ from kinemark.server import batcher
 from kinemark.server.app import api_app
 from kinemark.server.batcher import look_after, read_lines
 from kinemark.server.files import Files
-from kinemark.server.processes import sweep
+from kinemark.server.sweep import sweep
 from kinemark.server.tables import BATCHES, FILES
 from kinemark.server.worker import Worker
 from kinemark.settings import Settings

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from PIL import Image
 from kinemark.data.video import read_video
 from kinemark.provenance.detect import verify
 from kinemark.server.app import api_app
+from kinemark.server.batcher import look_after
+from kinemark.server.repeat import repeating
 from kinemark.settings import Settings
 
 HERE = Path(__file__).parent
@@ -30,7 +33,7 @@ def live(database, tmp_path):
     """(address, settings) of a server with a worker."""
     settings = Settings(home=tmp_path / "home")
     service = service_of(settings, database, tmp_path / "files")
-    with Working(service), Server(api_app(service)) as server:
+    with Working(service), repeating(partial(look_after, service), 0.2), Server(api_app(service)) as server:
         yield f"http://127.0.0.1:{server.port}/v1", settings
 
 
@@ -95,6 +98,13 @@ def test_an_old_python_script(live, version, picture, tmp_path):
     for variant, kind in (("thumbnail", "WEBP"), ("spritesheet", "JPEG")):
         with Image.open(folder / variant) as shown:
             assert shown.format == kind
+    assert told["file"]["filename"] == "lines.jsonl"
+    assert told["batches"] == [told["batch"]["id"]]
+    assert told["batch"]["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+    check_video(told["answered"]["response"]["body"])
+    assert told["file_deleted"]
+    if "checked" in told:
+        assert told["checked"]["results"][0]["outcome"] == "not_detected"
     assert len(told["listed"]) == len(set(told["listed"])) >= 5
     assert told["listed"] == told["oldest"][::-1]
     errors = told["errors"]

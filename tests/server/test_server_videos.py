@@ -18,7 +18,7 @@ from kinemark.data.encode import encode_mp4
 from kinemark.data.video import read_tags, read_video
 from kinemark.server.app import api_app
 from kinemark.server.jobs import RUNNING, Asset
-from kinemark.server.processes import sweep
+from kinemark.server.sweep import sweep
 from kinemark.server.tables import JOBS
 from kinemark.server.worker import Worker
 from kinemark.settings import Settings

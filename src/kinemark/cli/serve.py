@@ -47,10 +47,11 @@ def serve(
     from kinemark.server.files import Files
     from kinemark.server.jobs import Jobs
     from kinemark.server.names import read_names
-    from kinemark.server.processes import SWEEP, Workers, sweep
+    from kinemark.server.processes import Workers
     from kinemark.server.repeat import repeating
     from kinemark.server.service import Service
     from kinemark.server.store import open_store
+    from kinemark.server.sweep import SWEEP, sweep
     from kinemark.server.webhooks import Webhooks
     from kinemark.settings import load_settings
 

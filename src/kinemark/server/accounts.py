@@ -56,7 +56,7 @@ class Accounts:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._believed: dict[bytes, tuple[float, Account]] = {}
+        self._believed: dict[bytes, tuple[float, Account | None]] = {}
 
     def create(self, name: str, scopes: Sequence[str], per_day: int | None = None) -> str:
         """Make a key; it is returned once, and not kept.
@@ -114,12 +114,15 @@ class Accounts:
         with self._engine.connect() as connection:
             return bool(connection.execute(select(func.count()).select_from(API_KEYS)).scalar_one())
 
+    def believed(self, key: str) -> Account | None:
+        """Whose key this is, if it was found a moment ago."""
+        until, account = self._believed.get(_seen(key), (0.0, None))
+        return account if time.monotonic() < until else None
+
     def find(self, key: str) -> Account | None:
         """Whose key this is; None if it is nobody's, or was withdrawn."""
-        seen = hashlib.sha256(key.encode()).digest()
-        until, account = self._believed.get(seen, (0.0, EVERYBODY))
-        if time.monotonic() < until:
-            return account
+        if (known := self.believed(key)) is not None:
+            return known
         kind, _, rest = key.partition("_")
         id_, _, secret = rest.partition("_")
         with self._engine.connect() as connection:
@@ -132,8 +135,13 @@ class Accounts:
         account = Account(row.id, row.name, frozenset(row.scopes), row.per_day)
         if len(self._believed) > 10_000:
             self._believed.clear()
-        self._believed[seen] = (time.monotonic() + BELIEVED, account)
+        self._believed[_seen(key)] = (time.monotonic() + BELIEVED, account)
         return account
+
+
+def _seen(key: str) -> bytes:
+    """By what a key is known again; keys themselves are not held."""
+    return hashlib.sha256(key.encode()).digest()
 
 
 def _hash(secret: str, salt: bytes) -> str:

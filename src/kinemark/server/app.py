@@ -9,6 +9,8 @@
 | /v1/videos, ... | `server.videos`, `server.characters` |
 | /v1/webhook_endpoints, /v1/webhook_event_types | `server.webhook_routes` |
 | /v1/files, /v1/batches | `server.batch_routes` |
+| /v1/content_provenance_checks | `server.checks` |
+| /v1/reports, /v1/takedowns, /v1/appeals, /v1/cases | `server.desk` |
 | /v1/moderations | `server.moderation` |
 | /matches, /manifests, /services, /.well-known/kinemark.json | `server.resolution` |
 """
@@ -30,8 +32,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from kinemark.errors import KinemarkError
+from kinemark.server.audit import Audit
 from kinemark.server.batch_routes import batch_routes
 from kinemark.server.characters import character_routes
+from kinemark.server.checks import check_routes
+from kinemark.server.desk import desk_routes
+from kinemark.server.limits import Limits
 from kinemark.server.moderation import moderation_app
 from kinemark.server.openapi import document
 from kinemark.server.problems import HANDLERS, ProblemError
@@ -60,7 +66,10 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 def api_app(service: Service) -> Starlette:
     """The application, for an ASGI server."""
-    metrics, public = Metrics(service), resolution_app(service.settings)
+    metrics, limits = Metrics(service), Limits()
+    public = resolution_app(service.settings, limits)
+
+    audit = Audit(service.settings.audit_dir, prompts=service.settings.audit_prompts)
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("ok")
@@ -86,11 +95,13 @@ def api_app(service: Service) -> Starlette:
             *video_routes(service),
             *webhook_routes(service),
             *batch_routes(service),
-            *moderation_app(service.settings).routes,
+            *check_routes(service, limits),
+            *desk_routes(service, limits),
+            *moderation_app(service.settings, limits).routes,
             # By their paths and not all that is left: any origin may ask these, and these alone.
             *(Route(path, public) for path in {route.path for route in public.routes if isinstance(route, Route)}),
         ],
-        middleware=[Middleware(Envelope, metrics=metrics)],
+        middleware=[Middleware(Envelope, metrics=metrics, audit=audit)],
         exception_handlers={**HANDLERS, SQLAlchemyError: _database_away},
     )
 
@@ -124,10 +135,10 @@ class Metrics:
 
 
 class Envelope:
-    """Around every answer: an id of the request, headers that keep browsers careful, a bound on bodies, and figures."""
+    """Around every answer: an id of the request, headers for careful browsers, a bound on bodies, figures, the log."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, audit: Audit) -> None:
+        self._app, self._metrics, self._audit = app, metrics, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -155,6 +166,7 @@ class Envelope:
                 route = _route(scope)
                 self._metrics.requests.labels(scope["method"], route, message["status"]).inc()
                 self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
+                self._audit.write(scope, route, message["status"], id_)
             await send(message)
 
         await self._app(scope, bounded, answer)

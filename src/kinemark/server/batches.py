@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from kinemark.server.rows import page_of_rows
 from kinemark.server.tables import BATCHES, JOBS, LINES, now
@@ -175,6 +175,13 @@ class Batches:
                 return False
             announce(connection, batch.owner, f"batch.{status}", batch.id)
         return True
+
+    def forget(self, seconds: float) -> None:
+        """Forget batches that were begun so long ago, and what they asked."""
+        with self._engine.begin() as connection:
+            old = (BATCHES.c.created_at < now() - seconds, BATCHES.c.status.in_(ENDS))
+            connection.execute(delete(LINES).where(LINES.c.batch.in_(select(BATCHES.c.id).where(*old))))
+            connection.execute(delete(BATCHES).where(*old))
 
     def counts(self, id_: str) -> dict[str, int]:
         """How many lines a batch has, and how many were made or failed."""

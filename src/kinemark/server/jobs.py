@@ -326,6 +326,15 @@ class Jobs:
             ids = connection.execute(select(ASSETS.c.job).where(ASSETS.c.job.in_(old)).distinct()).scalars().all()
             return _dropped(connection, list(ids))
 
+    def forget(self, seconds: float) -> list[str]:
+        """Forget jobs that have been over for so long, and what was asked; the digests that nothing uses now."""
+        with self._engine.begin() as connection:
+            old = select(JOBS.c.id).where(JOBS.c.completed_at < now() - seconds)
+            ids = list(connection.execute(old).scalars())
+            unused = _dropped(connection, ids)
+            connection.execute(delete(JOBS).where(JOBS.c.id.in_(ids)))
+        return unused
+
     def assets(self, id_: str) -> dict[str, Asset]:
         """The files of a job, by role."""
         columns = (ASSETS.c.role, ASSETS.c.digest, ASSETS.c.media_type, ASSETS.c.size)

@@ -38,6 +38,12 @@ BINDINGS: Final = Allowance(120, 60)
 CONTENT: Final = Allowance(12, 60)
 PROMPTS: Final = Allowance(120, 60)
 PICTURE: Final = Allowance(12, 3600)
+CASES: Final = Allowance(10, 3600)
+LOOKS: Final = Allowance(120, 60)
+#: Keys of one source that are hashed to be compared, which takes a while and memory.
+KEYS: Final = Allowance(120, 60)
+#: What one key may send that changes something.
+CHANGES: Final = Allowance(600, 60)
 
 
 class Limits:

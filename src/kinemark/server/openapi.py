@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kinemark import __version__
+from kinemark.server.batch_routes import BatchFields, FileFields
+from kinemark.server.checks import CheckFields
+from kinemark.server.desk import OPEN, CaseFields
 from kinemark.server.fields import ConnectFields, CreateFields, EditFields, ExtendFields, LoopFields, RemixFields
 from kinemark.server.webhook_routes import ChangeFields, EndpointFields, RotateFields, TestFields
 
@@ -26,6 +29,7 @@ _SIZE: Final = {"type": "string", "pattern": r"^\d{2,4}x\d{2,4}$", "examples": [
 _FIELDS: Final[dict[str, Any]] = {
     "video": _CLIP,
     "to": _CLIP,
+    "file": {"type": "string", "description": "A file, in a form.", "contentMediaType": "application/octet-stream"},
     "size": _SIZE | {"default": "720x1280"},
     "seconds": {"type": ["string", "number"], "examples": ["4"]},
     "input_reference": {
@@ -74,16 +78,32 @@ _ENDPOINT: Final = {
     "required": ["id", "object", "name", "url", "event_types", "created_at", "updated_at"],
     "properties": {"id": _TEXT, "object": {"const": "webhook_endpoint"}, "url": _TEXT},
 }
+_FILE: Final = {
+    "type": "object",
+    "required": ["id", "object", "bytes", "created_at", "filename", "purpose", "status"],
+    "properties": {"id": _TEXT, "object": {"const": "file"}, "bytes": _WHOLE, "created_at": _WHOLE},
+}
+_BATCH: Final = {
+    "type": "object",
+    "required": ["id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at"],
+    "properties": {"id": _TEXT, "object": {"const": "batch"}, "status": _TEXT, "request_counts": {"type": "object"}},
+}
+_CHECK: Final = {"type": "object", "required": ["object", "created_at", "results"]}
+_CASE: Final = {"type": "object", "required": ["case", "kind", "subject", "due", "outcome", "reasons"]}
 _PERSON: Final = {"type": "object", "required": ["id", "name", "created_at"]}
 _GONE: Final = {"type": "object", "required": ["id", "object", "deleted"]}
 _LIST: Final = {"type": "object", "required": ["object", "data"]}
 _PAGE: Final = {"type": "object", "required": ["object", "data", "first_id", "last_id", "has_more"]}
 
 
+#: Of what needs no key.
+_PUBLIC: Final[dict[str, Any]] = {"security": []}
+
+
 def document() -> dict[str, Any]:
     """The document."""
     one, hook = "/v1/videos/{video_id}", "/v1/webhook_endpoints/{endpoint_id}"
-    video, endpoint = _json("Video"), _json("WebhookEndpoint")
+    video, endpoint, file, batch = _json("Video"), _json("WebhookEndpoint"), _json("File"), _json("Batch")
     paths: dict[str, Any] = {
         "/v1/videos": {
             "post": _operation("Ask for a clip", video, body=CreateFields),
@@ -121,6 +141,29 @@ def document() -> dict[str, Any]:
         },
         f"{hook}/rotate_secret": {"post": _operation("Give it a new secret", endpoint, body=RotateFields)},
         f"{hook}/test": {"post": _operation("Send it an event", _json({"type": "object"}), body=TestFields)},
+        "/v1/files": {
+            "post": _operation("Keep a file", file, body=FileFields),
+            "get": _operation("List files", _json(_PAGE), query=_paging(10_000, order=True) | {"purpose": _TEXT}),
+        },
+        "/v1/files/{file_id}": {
+            "get": _operation("A file", file),
+            "delete": _operation("Delete a file", _json(_GONE)),
+        },
+        "/v1/files/{file_id}/content": {"get": _operation("Its content", {"application/jsonl": {}, "image/*": {}})},
+        "/v1/batches": {
+            "post": _operation("Ask for the clips of a file", batch, body=BatchFields),
+            "get": _operation("List batches", _json(_PAGE), query=_paging(100, order=True)),
+        },
+        "/v1/batches/{batch_id}": {"get": _operation("Tell how far a batch is", batch)},
+        "/v1/batches/{batch_id}/cancel": {"post": _operation("Cancel a batch", batch)},
+        "/v1/content_provenance_checks": {
+            "post": _operation("Whether something was made here", _json(_CHECK), body=CheckFields)
+        },
+        **{
+            f"/v1/{path}": {"post": _operation(f"Open a case: {kind}", _json(_CASE), body=CaseFields) | _PUBLIC}
+            for path, kind in OPEN.items()
+        },
+        "/v1/cases/{case_id}": {"get": _operation("The statement of reasons of a case", _json(_CASE)) | _PUBLIC},
         "/v1/webhook_event_types": {"get": _operation("The events that there are", _json(_LIST))},
     }
     for path, operations in paths.items():
@@ -132,7 +175,13 @@ def document() -> dict[str, Any]:
         "info": {"title": "Kinemark, compatible with the Videos API", "version": __version__},
         "paths": paths,
         "components": {
-            "schemas": {"Video": _VIDEO, "WebhookEndpoint": _ENDPOINT, "Error": _ERROR},
+            "schemas": {
+                "Video": _VIDEO,
+                "WebhookEndpoint": _ENDPOINT,
+                "File": _FILE,
+                "Batch": _BATCH,
+                "Error": _ERROR,
+            },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"key": []}],

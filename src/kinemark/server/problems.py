@@ -5,6 +5,7 @@ Clients send 408, 409, 429 and 5xx again by themselves, so that none of these sa
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
@@ -52,6 +53,13 @@ class ProblemError(Exception):
     def answer(self) -> Response:
         """The answer."""
         return JSONResponse({"error": self.error}, self.status, self.headers)
+
+
+def too_often(wait: float, what: str) -> ProblemError:
+    """The answer to somebody who asks too much; clients wait for as long as it says, and ask again."""
+    seconds = max(1, math.ceil(wait))
+    message = f"too many requests {what}; ask again in {seconds} s"
+    return ProblemError(429, message, code="rate_limit_exceeded", headers={"Retry-After": str(seconds)})
 
 
 def refused(error: RefusedError) -> dict[str, Any]:

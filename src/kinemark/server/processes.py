@@ -13,15 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from kinemark.server.service import Service
 
 #: Seconds that a worker has to give its job back before it is ended.
 GRACE: Final = 20.0
 _LOOK: Final = 0.5
 #: Seconds before a worker that ended at once is begun again; doubled each time, up to a minute.
 _AGAIN: Final = 1.0
-#: Seconds between two looks for files that were kept long enough.
-SWEEP: Final = 300.0
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -78,10 +75,3 @@ class Workers:
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
-
-
-def sweep(service: Service) -> int:
-    """Let go of files that were kept long enough; how many went."""
-    unused = [*service.jobs.expire(), *service.files.expire()]
-    service.store.drop(unused)
-    return len(unused)

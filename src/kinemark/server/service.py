@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
 
+from kinemark.provenance.records.ledger import Ledger
 from kinemark.server.accounts import EVERYBODY
+from kinemark.server.audit import note
 from kinemark.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING
-from kinemark.server.problems import ProblemError
+from kinemark.server.limits import CHANGES, KEYS, Limits
+from kinemark.server.problems import ProblemError, too_often
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from kinemark.server.batches import Batches
     from kinemark.server.files import Files
     from kinemark.server.jobs import Job, Jobs
+    from kinemark.server.limits import Allowance
     from kinemark.server.names import Names
     from kinemark.server.store import Store
     from kinemark.server.webhooks import Webhooks
@@ -45,6 +49,7 @@ class Service:
         names: models by what they are asked for as.
         keyless: whether it asks for no keys.
         most_waiting: seconds of computing that may wait at most.
+        limits: how often somebody may ask.
     """
 
     jobs: Jobs
@@ -57,12 +62,13 @@ class Service:
     names: Names
     keyless: bool = False
     most_waiting: float = 24 * 3600.0
+    limits: Limits = field(default_factory=Limits)
 
     async def account(self, request: Request, scope: str = "generate") -> Account:
         """Who asks.
 
         Raises:
-            ProblemError: 401 if nobody known does, 403 if they may not.
+            ProblemError: 401 if nobody known does, 403 if they may not, 429 if they ask too much.
         """
         kind, _, key = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not key.strip():
@@ -71,16 +77,28 @@ class Service:
             raise ProblemError(401, message, code="missing_api_key")
         # Without keys the header is wanted all the same: pages in a browser cannot send it to another server unasked.
         if self.keyless and not key.startswith("km_"):
+            note(request, account=EVERYBODY.id)
             return EVERYBODY
-        account = await run_in_threadpool(self.accounts.find, key.strip())
+        account = self.accounts.believed(key.strip())
+        if account is None:
+            self._count(request.client.host if request.client else "", KEYS, "from this address")
+            account = await run_in_threadpool(self.accounts.find, key.strip())
         if account is None:
             raise ProblemError(
                 401, "this API key is not in force; make one: kinemark keys create", code="invalid_api_key"
             )
+        note(request, account=account.id)
         if scope not in account.scopes:
             may = ", ".join(sorted(account.scopes))
             raise ProblemError(403, f"this API key may {may}, and not {scope}", code="insufficient_scope")
+        if request.method != "GET":
+            self._count(account.id, CHANGES, "with this key")
         return account
+
+    def _count(self, source: str, allowance: Allowance, what: str) -> None:
+        wait = self.limits.wait(source, allowance)
+        if wait:
+            raise too_often(wait, what)
 
     async def job(self, request: Request, account: Account) -> Job:
         """The job that a path names.
@@ -93,6 +111,14 @@ class Service:
         if job is None:
             raise ProblemError(404, f"there is no video {id_[:80]!r}; GET /v1/videos lists yours", code="not_found")
         return job
+
+    def taken_down(self, job: Job) -> bool:
+        """Whether it was decided that the clip of a job is not to be shown any more."""
+        id_, path = job.facts.get("credential", {}).get("id"), self.settings.ledger_path
+        if id_ is None or not path.is_file():
+            return False
+        with Ledger.open(path) as ledger:
+            return ledger.taken_down(id_)
 
     def told(self, job: Job) -> dict[str, Any]:
         """A job as the Videos API tells it, with what Kinemark knows beside under `kinemark`."""

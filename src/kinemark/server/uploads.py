@@ -50,7 +50,7 @@ async def give_picture(service: Service, account: Account, role: str, sent: Any,
         ProblemError: it is none, or is not given in a way that is allowed.
     """
     if isinstance(sent, UploadFile):
-        return await _kept(service, role, await _read(sent, param), PICTURES, param)
+        return await _kept(service, role, await read_upload(sent, param), PICTURES, param)
     if isinstance(sent, dict) and isinstance(sent.get("image_url"), str) and len(sent) == 1:
         return await _kept(service, role, _decoded(sent["image_url"], param), PICTURES, param)
     if isinstance(sent, dict) and isinstance(sent.get("file_id"), str) and len(sent) == 1:
@@ -73,7 +73,7 @@ async def give_clip(
         ProblemError: it is none, or is not done.
     """
     if isinstance(sent, UploadFile):
-        return await _kept(service, role, await _read(sent, param), VIDEOS, param), None
+        return await _kept(service, role, await read_upload(sent, param), VIDEOS, param), None
     id_ = sent.get("id") if isinstance(sent, dict) else sent
     if not isinstance(id_, str):
         raise ProblemError(400, f'{param} is to be a file, or {{"id": "video_..."}}', code="invalid_type", param=param)
@@ -132,7 +132,12 @@ async def size_of(service: Service, asset: Asset) -> tuple[int, int]:
     return await run_in_threadpool(look)
 
 
-async def _read(sent: UploadFile, param: str) -> bytes:
+async def read_upload(sent: UploadFile, param: str) -> bytes:
+    """The content of an upload.
+
+    Raises:
+        ProblemError: it is too long, or empty.
+    """
     content = await sent.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise ProblemError(413, f"{param} is longer than {MOST_BYTES >> 20} MiB", code="file_too_large", param=param)
@@ -157,7 +162,7 @@ async def _kept(service: Service, role: str, content: bytes, kinds: dict[str, st
     """Keep a file once it was seen to be what it has to be; its name and what a client calls it count for nothing."""
 
     def keep() -> Asset:
-        with _written(content, kinds, param) as (path, media_type):
+        with written(content, kinds, param) as (path, media_type):
             try:
                 video = media_kind(path) == "video"
             except RequestError as error:
@@ -173,7 +178,12 @@ async def _kept(service: Service, role: str, content: bytes, kinds: dict[str, st
 
 
 @contextmanager
-def _written(content: bytes, kinds: dict[str, str], param: str) -> Iterator[tuple[Path, str]]:
+def written(content: bytes, kinds: dict[str, str], param: str) -> Iterator[tuple[Path, str]]:
+    """A file with what was sent, and its media type by its first bytes.
+
+    Raises:
+        ProblemError: it is none of the kinds.
+    """
     media_type = next((kind for head, kind in _HEADS if content.startswith(head)), None)
     if media_type is None and content[4:8] == b"ftyp":
         media_type = "video/quicktime" if content[8:10] == b"qt" else "video/mp4"

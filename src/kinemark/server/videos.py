@@ -30,6 +30,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from kinemark.server.asks import SECOND, SOURCE, Connect, Extend, Loop, Remix
+from kinemark.server.audit import note
 from kinemark.server.entering import common, create, enter, sent_as
 from kinemark.server.fields import (
     ConnectFields,
@@ -105,7 +106,10 @@ class _Routes:
 
     async def create(self, request: Request) -> Response:
         account = await self._service.account(request)
-        job = await create(self._service, account, await body_of(request), sent_as(request))
+        body = await body_of(request)
+        note(request, prompt=body.get("prompt"))
+        job = await create(self._service, account, body, sent_as(request))
+        note(request, video=job.id)
         return await self._answer(job)
 
     async def remix(self, request: Request) -> Response:
@@ -217,6 +221,10 @@ class _Routes:
         asset = (await run_in_threadpool(self._service.jobs.assets, job.id)).get(variant)
         if asset is None or job.status != COMPLETED:
             raise _not_there(job)
+        if await run_in_threadpool(self._service.taken_down, job):
+            message = f"the video {job.id} was taken down; nobody is given it any more"
+            raise ProblemError(404, message, code="video_taken_down", headers={"x-should-retry": "false"})
+        note(request, download=variant)
         etag = f'"{asset.digest}"'
         headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600, immutable"}
         if etag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
@@ -254,9 +262,11 @@ class _Routes:
         seconds: float,
         source: Job | None = None,
     ) -> Response:
+        note(request, prompt=ask.prompt)
         job = await enter(
             self._service, account, asked, ask, assets, sent=sent_as(request), seconds=seconds, source=source
         )
+        note(request, video=job.id)
         return await self._answer(job)
 
     async def _answer(self, job: Job) -> Response:

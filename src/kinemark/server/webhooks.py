@@ -161,6 +161,12 @@ class Webhooks:
         with self._single.connect() as connection:
             connection.execute(statement.values(next_at=following))
 
+    def forget(self, seconds: float) -> None:
+        """Forget deliveries that were settled, of events that are so old."""
+        old = delete(DELIVERIES).where(DELIVERIES.c.next_at.is_(None), DELIVERIES.c.created_at < now() - seconds)
+        with self._single.connect() as connection:
+            connection.execute(old)
+
     def _one(self, statement: Any) -> Endpoint | None:  # noqa: ANN401  SQLAlchemy's statements have no common type
         with self._single.connect() as connection:
             row = connection.execute(statement).one_or_none()

@@ -199,6 +199,7 @@ class Worker:
             guidance=ask.guidance,
             progress=beat.report,
             delivered=ask.size,
+            settings=self._settings,
             finished=Checkpoints(assets, self._store, folder, self._made_by(model), enter, self._checkpoint),
         )
         with self._shown(take, folder, enter) if ask.preview else nullcontext() as meanwhile:
