@@ -1,9 +1,17 @@
 """What every test gets: its own state, and its turn (slow ones come last, however the rest is shuffled)."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from databases import Postgres, postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 # How long an example takes says what else the machine does, and nothing about the code.
 settings.register_profile("untimed", deadline=None)
@@ -21,3 +29,10 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("KINEMARK_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL for all tests; each takes a database of its own."""
+    with postgres() as server:
+        yield server

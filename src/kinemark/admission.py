@@ -17,7 +17,7 @@ import numpy as np
 
 from kinemark.errors import RefusedError
 from kinemark.provenance.records.exceptions import standing
-from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.records.opening import find_ledger
 from kinemark.provenance.signing.keys import load_keys
 from kinemark.safety.classifiers.file import load_classifiers
 from kinemark.safety.consent.judge import judge_faces, judge_people
@@ -200,8 +200,8 @@ def _require_looking(policy: Policy, classifiers: Classifiers, settings: Setting
     if classifiers.pictures:
         return
     keys = load_keys(settings.keys_dir)
-    if keys is not None and settings.ledger_path.is_file():
-        with Ledger.open(settings.ledger_path) as ledger:
+    if keys is not None and (records := find_ledger(settings)) is not None:
+        with records as ledger:
             if standing(ledger, keys, "photoreal-without-classifier"):
                 return
     reason = (

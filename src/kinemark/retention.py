@@ -12,8 +12,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kinemark.provenance.records.ledger import Ledger
 from kinemark.provenance.records.manifests import forget
+from kinemark.provenance.records.opening import find_ledger
 from kinemark.safety.desk.cases import Desk
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ def sweep(settings: Settings, *, now: dt.datetime) -> Swept:
 
 
 def _releases(settings: Settings, before: dt.datetime) -> int:
-    if not settings.ledger_path.is_file():
+    records = find_ledger(settings)
+    if records is None:
         return 0
-    with Ledger.open(settings.ledger_path) as ledger:
+    with records as ledger:
         old = [
             entry
             for entry in ledger.entries()

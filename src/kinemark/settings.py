@@ -7,6 +7,7 @@
 | KINEMARK_WEIGHTS | int8 or float8: large models run with weights of 8 bits, in half the memory | as they are |
 | KINEMARK_REUSE | how far an answer of a model of many steps may be off to be used again, 0 to 0.2 | 0: never |
 | KINEMARK_DATABASE | the server's queue: sqlite:///path, or postgresql://user@host/name | in KINEMARK_HOME |
+| KINEMARK_LEDGER | the ledger of several machines: postgresql://user@host/name | a file in KINEMARK_HOME |
 | KINEMARK_STORAGE | the server's files: a folder, or s3://bucket/prefix | in KINEMARK_HOME |
 | KINEMARK_AUDIT_PROMPTS | 1: the server's audit log holds prompts, too | no |
 | KINEMARK_PRIVATE_WEBHOOKS | 1: webhooks may go to addresses of private networks, and without TLS | no |
@@ -36,6 +37,7 @@ class Settings:
     retention_days: int = RETENTION_DAYS
     database: str = ""
     storage: str = ""
+    ledger: str = ""
     private_webhooks: bool = False
     audit_prompts: bool = False
     weights: str = ""
@@ -122,6 +124,11 @@ class Settings:
         return self.home / "ledger.sqlite"
 
     @property
+    def ledger_name(self) -> str:
+        """Where the ledger is, without what opens it."""
+        return self.ledger.rsplit("@", 1)[-1] or str(self.ledger_path)
+
+    @property
     def manifests_dir(self) -> Path:
         """The signed manifest of every release, for copies that lost theirs."""
         return self.home / "manifests"
@@ -144,12 +151,19 @@ def load_settings() -> Settings:
         profiles=os.environ.get("KINEMARK_PROFILES", ""),
         database=os.environ.get("KINEMARK_DATABASE", ""),
         storage=os.environ.get("KINEMARK_STORAGE", ""),
+        ledger=_ledger(os.environ.get("KINEMARK_LEDGER", "")),
         private_webhooks=os.environ.get("KINEMARK_PRIVATE_WEBHOOKS", "") == "1",
         audit_prompts=os.environ.get("KINEMARK_AUDIT_PROMPTS", "") == "1",
         weights=_weights(os.environ.get("KINEMARK_WEIGHTS", "")),
         reuse=_reuse(os.environ.get("KINEMARK_REUSE") or "0"),
         retention_days=_days(os.environ.get("KINEMARK_RETENTION_DAYS") or str(RETENTION_DAYS)),
     )
+
+
+def _ledger(text: str) -> str:
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise RequestError(f"KINEMARK_LEDGER is {text!r}; give postgresql://user@host/name, or leave it out")
+    return text
 
 
 def _weights(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kinemark.provenance.marks.watermark import search
-from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.records.opening import find_ledger
 from kinemark.provenance.signing.credentials import read_credentials
 from kinemark.provenance.signing.keys import load_keys
 from kinemark.safety.blocklist import Blocklist
@@ -72,9 +72,9 @@ def judge_lineage(frames: Sequence[np.ndarray], settings: Settings) -> list[Judg
     """What is inherited from clips made here: a judgement for each label, a refusal if one was taken down."""
     found: dict[str, Judgement] = {}
     keys = load_keys(settings.keys_dir)
-    if keys is None or not settings.ledger_path.is_file():
+    if keys is None or (records := find_ledger(settings)) is None:
         return []
-    with Ledger.open(settings.ledger_path) as ledger:
+    with records as ledger:
         for frames_THWC in frames:
             # Too small a picture holds no mark that could be read.
             if min(frames_THWC.shape[1:3]) < _LEAST_SIDE:

@@ -3,7 +3,6 @@ import shutil
 
 import numpy as np
 import pytest
-from databases import postgres
 from sqlalchemy import create_engine
 
 from command_line import decision
@@ -58,13 +57,6 @@ def stripped(installation, tmp_path_factory):
     path = tmp_path_factory.mktemp("stripped") / "copy.mp4"
     encode_mp4(read_video(installation[1]["plain"].path).frames_THWC, 8.0, path)
     return path
-
-
-@pytest.fixture(scope="session")
-def postgres_server():
-    """A PostgreSQL for all tests; each takes a database of its own."""
-    with postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -94,13 +94,13 @@ def desk_app(kind: Kind, summary: str) -> typer.Typer:
 
 def _take_down(case: Case) -> None:
     """Enter it in the ledger, where the clip is one of this installation's: nothing is made from it any more."""
-    from kinemark.provenance.records.ledger import Ledger
+    from kinemark.provenance.records.opening import find_ledger
     from kinemark.settings import load_settings
 
-    path = load_settings().ledger_path
-    if not path.is_file():
+    records = find_ledger(load_settings())
+    if records is None:
         return
-    with Ledger.open(path) as ledger:
+    with records as ledger:
         if ledger.find(case.subject) and not ledger.taken_down(case.subject):
             ledger.append("takedown", case.subject, {"case": case.id, "ground": case.ground})
 

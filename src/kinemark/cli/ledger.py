@@ -141,7 +141,7 @@ def except_(
 ) -> None:
     """Sign an exception into the ledger. It can be seen by everybody, and is never removed."""
     from kinemark.provenance.records.exceptions import sign_exception
-    from kinemark.provenance.records.ledger import Ledger
+    from kinemark.provenance.records.opening import begin_ledger
     from kinemark.provenance.signing.keys import require_keys
     from kinemark.settings import load_settings
 
@@ -149,7 +149,7 @@ def except_(
         raise RequestError(f"there is no exception {what!r}; there is photoreal-without-classifier")
     settings = load_settings()
     keys = require_keys(settings.keys_dir)
-    with Ledger.open(settings.ledger_path, create=True) as ledger:
+    with begin_ledger(settings) as ledger:
         entry = sign_exception(
             ledger, keys, "photoreal-without-classifier", by=by, reason=reason, now=dt.datetime.now(dt.UTC)
         )
@@ -157,7 +157,7 @@ def except_(
 
 
 def _opened() -> Ledger:
-    from kinemark.provenance.records.ledger import Ledger
+    from kinemark.provenance.records.opening import require_ledger
     from kinemark.settings import load_settings
 
-    return Ledger.open(load_settings().ledger_path)
+    return require_ledger(load_settings())

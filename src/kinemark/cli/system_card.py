@@ -91,11 +91,12 @@ def _rates(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ledger(settings: Settings) -> Rows:
-    from kinemark.provenance.records.ledger import Ledger
+    from kinemark.provenance.records.opening import find_ledger
 
-    if not settings.ledger_path.is_file():
+    records = find_ledger(settings)
+    if records is None:
         return NOT_SHOWN
-    with Ledger.open(settings.ledger_path) as ledger:
+    with records as ledger:
         return dict(Counter(entry.event for entry in ledger.entries()))
 
 

@@ -36,8 +36,8 @@ from kinemark.provenance.footage import Footage
 from kinemark.provenance.grid import spread
 from kinemark.provenance.marks import model_trace, watermark
 from kinemark.provenance.other_makers import other_marks
-from kinemark.provenance.records.ledger import Entry, Ledger
 from kinemark.provenance.records.lookalikes import Lookalike, lookalike
+from kinemark.provenance.records.opening import find_ledger
 from kinemark.provenance.resolvers import resolve
 from kinemark.provenance.signing.anchors import THIS
 from kinemark.provenance.signing.credentials import GENERATOR, Credentials, read_credentials
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from kinemark.data.video import Frames
     from kinemark.provenance.findings import Content, Stage
     from kinemark.provenance.marks.watermark import WatermarkFinding
+    from kinemark.provenance.records.ledger import Entry
     from kinemark.settings import Settings
 
 UNKNOWN: Final = "unknown_installation"
@@ -211,7 +212,7 @@ class _Records:
     """The ledger as `verify` sees it: there may be none yet, and it is never begun by looking."""
 
     def __init__(self, settings: Settings) -> None:
-        self._ledger = Ledger.open(settings.ledger_path) if settings.ledger_path.is_file() else None
+        self._ledger = find_ledger(settings)
         self._index = settings.index_dir
 
     def __enter__(self) -> _Records:

@@ -32,9 +32,9 @@ from kinemark.provenance.fingerprints.likeness import describe
 from kinemark.provenance.footage import Footage
 from kinemark.provenance.labels import AIGC_KEY, aigc_tag, draw
 from kinemark.provenance.marks import watermark
-from kinemark.provenance.records.ledger import Ledger
 from kinemark.provenance.records.lookalikes import refresh
 from kinemark.provenance.records.manifests import keep
+from kinemark.provenance.records.opening import begin_ledger
 from kinemark.provenance.signing.claims import Claim, Signed, sign
 from kinemark.provenance.signing.credentials import GENERATOR, WATERMARK_ALGORITHM, read_credentials
 from kinemark.provenance.signing.keys import require_keys
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from kinemark.data.video import Frames
     from kinemark.provenance.labels import Label
+    from kinemark.provenance.records.ledger import Ledger
     from kinemark.provenance.signing.credits import Credits
     from kinemark.provenance.signing.given import GivenSpan
     from kinemark.provenance.signing.keys import Keys
@@ -134,7 +135,7 @@ def opened(
     """
     path = Path(path)
     _require_path(path, frames)
-    with Ledger.open(settings.ledger_path, create=True) as ledger, _private_folder(path) as folder:
+    with begin_ledger(settings) as ledger, _private_folder(path) as folder:
         draft = Draft(path, frames, size, facts, settings, ledger, folder)
         try:
             yield draft

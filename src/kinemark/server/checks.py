@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from kinemark.provenance.detect import verify
 from kinemark.provenance.footage import Footage
-from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.records.opening import find_ledger
 from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
 from kinemark.server.limits import CONTENT, Limits
@@ -84,8 +84,8 @@ def _told(service: Service, path: Path, footage: Footage) -> dict[str, Any]:
     settings = service.settings
     verified = verify(path, settings, footage=footage)
     entry = None
-    if verified.id and verified.recognised and settings.ledger_path.is_file():
-        with Ledger.open(settings.ledger_path) as ledger:
+    if verified.id and verified.recognised and (records := find_ledger(settings)) is not None:
+        with records as ledger:
             entry = ledger.find(verified.id)
     made = {"model": entry.body["model"] if entry else None, "generated_at": entry.time if entry else None}
     results = [_c2pa(finding) | made for finding in verified.findings if finding.signal == "credentials"]

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kinemark.errors import RequestError
-from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.records.opening import find_ledger
 from kinemark.safety.desk.cases import MAX_TEXT, Desk
 from kinemark.server.audit import note
 from kinemark.server.fields import checked
@@ -126,8 +126,8 @@ def _clip(service: Service, subject: str) -> str:
     job = service.jobs.get(subject) if subject.startswith("video_") else None
     if job is not None:
         return str(job.facts.get("credential", {}).get("id", subject))
-    if subject.startswith("urn:") and service.settings.ledger_path.is_file():
-        with Ledger.open(service.settings.ledger_path) as ledger:
+    if subject.startswith("urn:") and (records := find_ledger(service.settings)) is not None:
+        with records as ledger:
             entry = ledger.find_manifest(subject)
         return entry.id if entry else subject
     return subject

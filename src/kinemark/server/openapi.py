@@ -102,9 +102,32 @@ _PUBLIC: Final[dict[str, Any]] = {"security": []}
 
 def document() -> dict[str, Any]:
     """The document."""
-    one, hook = "/v1/videos/{video_id}", "/v1/webhook_endpoints/{endpoint_id}"
-    video, endpoint, file, batch = _json("Video"), _json("WebhookEndpoint"), _json("File"), _json("Batch")
-    paths: dict[str, Any] = {
+    paths = _clips() | _webhooks() | _kept() | _public()
+    for path, operations in paths.items():
+        names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+        if names:
+            operations["parameters"] = [{"name": n, "in": "path", "required": True, "schema": _TEXT} for n in names]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Kinemark, compatible with the Videos API", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "Video": _VIDEO,
+                "WebhookEndpoint": _ENDPOINT,
+                "File": _FILE,
+                "Batch": _BATCH,
+                "Error": _ERROR,
+            },
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"key": []}],
+    }
+
+
+def _clips() -> dict[str, Any]:
+    one, video = "/v1/videos/{video_id}", _json("Video")
+    return {
         "/v1/videos": {
             "post": _operation("Ask for a clip", video, body=CreateFields),
             "get": _operation("List clips", _json(_PAGE), query=_paging(100, order=True)),
@@ -130,6 +153,12 @@ def document() -> dict[str, Any]:
         "/v1/videos/loops": {"post": _operation("Make a clip endless", video, body=LoopFields)},
         "/v1/videos/characters": {"post": _operation("Refused: consent is entered by the operator", _json({}))},
         "/v1/videos/characters/{character_id}": {"get": _operation("A person who agreed to be shown", _json(_PERSON))},
+    }
+
+
+def _webhooks() -> dict[str, Any]:
+    hook, endpoint = "/v1/webhook_endpoints/{endpoint_id}", _json("WebhookEndpoint")
+    return {
         "/v1/webhook_endpoints": {
             "post": _operation("Make an endpoint", endpoint, body=EndpointFields),
             "get": _operation("List endpoints", _json(_PAGE), query=_paging(100)),
@@ -141,6 +170,13 @@ def document() -> dict[str, Any]:
         },
         f"{hook}/rotate_secret": {"post": _operation("Give it a new secret", endpoint, body=RotateFields)},
         f"{hook}/test": {"post": _operation("Send it an event", _json({"type": "object"}), body=TestFields)},
+        "/v1/webhook_event_types": {"get": _operation("The events that there are", _json(_LIST))},
+    }
+
+
+def _kept() -> dict[str, Any]:
+    file, batch = _json("File"), _json("Batch")
+    return {
         "/v1/files": {
             "post": _operation("Keep a file", file, body=FileFields),
             "get": _operation("List files", _json(_PAGE), query=_paging(10_000, order=True) | {"purpose": _TEXT}),
@@ -156,6 +192,11 @@ def document() -> dict[str, Any]:
         },
         "/v1/batches/{batch_id}": {"get": _operation("Tell how far a batch is", batch)},
         "/v1/batches/{batch_id}/cancel": {"post": _operation("Cancel a batch", batch)},
+    }
+
+
+def _public() -> dict[str, Any]:
+    return {
         "/v1/content_provenance_checks": {
             "post": _operation("Whether something was made here", _json(_CHECK), body=CheckFields)
         },
@@ -164,27 +205,6 @@ def document() -> dict[str, Any]:
             for path, kind in OPEN.items()
         },
         "/v1/cases/{case_id}": {"get": _operation("The statement of reasons of a case", _json(_CASE)) | _PUBLIC},
-        "/v1/webhook_event_types": {"get": _operation("The events that there are", _json(_LIST))},
-    }
-    for path, operations in paths.items():
-        names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        if names:
-            operations["parameters"] = [{"name": n, "in": "path", "required": True, "schema": _TEXT} for n in names]
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Kinemark, compatible with the Videos API", "version": __version__},
-        "paths": paths,
-        "components": {
-            "schemas": {
-                "Video": _VIDEO,
-                "WebhookEndpoint": _ENDPOINT,
-                "File": _FILE,
-                "Batch": _BATCH,
-                "Error": _ERROR,
-            },
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-        },
-        "security": [{"key": []}],
     }
 
 

@@ -37,8 +37,8 @@ from kinemark.provenance.detect import verify
 from kinemark.provenance.findings import confirmed_id
 from kinemark.provenance.fingerprints import iscc
 from kinemark.provenance.footage import Footage
-from kinemark.provenance.records.ledger import Entry, Ledger
 from kinemark.provenance.records.manifests import active_only, kept
+from kinemark.provenance.records.opening import begin_ledger
 from kinemark.provenance.records.receipts import problem_of, receipt
 from kinemark.provenance.signing.credentials import WATERMARK_ALGORITHM
 from kinemark.provenance.signing.keys import Keys, load_keys
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from kinemark.provenance.records.ledger import Entry, Ledger
     from kinemark.settings import Settings
 
 MAX_UPLOAD: Final = 100 << 20
@@ -189,7 +190,7 @@ class _Routes:
         return entry
 
     def _ledger(self) -> Ledger:
-        return Ledger.open(self._settings.ledger_path, create=True)
+        return begin_ledger(self._settings)
 
     def _keys(self) -> Keys:
         keys = load_keys(self._settings.keys_dir)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
 
-from kinemark.provenance.records.ledger import Ledger
+from kinemark.provenance.records.opening import find_ledger
 from kinemark.server.accounts import EVERYBODY
 from kinemark.server.audit import note
 from kinemark.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING
@@ -114,10 +114,10 @@ class Service:
 
     def taken_down(self, job: Job) -> bool:
         """Whether it was decided that the clip of a job is not to be shown any more."""
-        id_, path = job.facts.get("credential", {}).get("id"), self.settings.ledger_path
-        if id_ is None or not path.is_file():
+        id_ = job.facts.get("credential", {}).get("id")
+        if id_ is None or (records := find_ledger(self.settings)) is None:
             return False
-        with Ledger.open(path) as ledger:
+        with records as ledger:
             return ledger.taken_down(id_)
 
     def told(self, job: Job) -> dict[str, Any]:

@@ -275,7 +275,7 @@ def test_a_full_disk_says_so_and_loses_nothing(path):
 def test_erasing_destroys_the_salt_and_keeps_the_chain(tmp_path):
     with Ledger.open(tmp_path / "l.sqlite", create=True) as ledger:
         ledger.append("release", "0000000a", {}, fingerprint=bytes(32), prompt="a secret wish")
-        salt = ledger._connection.execute("SELECT salt FROM salts").fetchone()[0]
+        salt = ledger._backing._connection.execute("SELECT salt FROM salts").fetchone()[0]
         ledger.erase("0000000a")
         assert ledger.erased("0000000a")
         assert ledger.matches_prompt("0000000a", "a secret wish") is None
@@ -289,7 +289,7 @@ def test_erasing_destroys_the_salt_and_keeps_the_chain(tmp_path):
 def test_entries_are_json_values_and_hold_no_salt(tmp_path):
     with Ledger.open(tmp_path / "l.sqlite", create=True) as ledger:
         entry = ledger.append("release", "0000000a", {"fps": 8}, fingerprint=bytes(32), prompt="p")
-        salt = ledger._connection.execute("SELECT salt FROM salts").fetchone()[0]
+        salt = ledger._backing._connection.execute("SELECT salt FROM salts").fetchone()[0]
         text = json.dumps([entry.to_dict() for entry in ledger.entries()])
         assert salt.hex() not in text
         assert json.loads(text)[0]["digest"] == entry.digest.hex()
@@ -313,7 +313,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date_with_its_entries(tmp_path):
         ledger.erase("0000000a")
         assert ledger.verify_chain() == []
         with pytest.raises(sqlite3.DatabaseError):
-            ledger._connection.execute("DELETE FROM entries")
+            ledger._backing._connection.execute("DELETE FROM entries")
 
 
 def test_a_ledger_of_version_2_finds_its_manifests(tmp_path):
@@ -328,7 +328,7 @@ def test_a_ledger_of_version_2_finds_its_manifests(tmp_path):
     with Ledger.open(path) as ledger:
         assert ledger.find_manifest("urn:c2pa:1") == written
         assert ledger.find_manifest("urn:c2pa:2") is None
-        plan = ledger._connection.execute(
+        plan = ledger._backing._connection.execute(
             "EXPLAIN QUERY PLAN SELECT * FROM entries WHERE body ->> 'manifest' = 'x' AND event = 'release'"
         ).fetchall()
         assert "by_manifest" in str(plan)
