@@ -36,6 +36,8 @@ class Entry:
     load: Callable[[], Model]
     estimate: Callable[[Timeline, int | None], Estimate] | None = None
     """What a clip in so many steps would take, where that is worth asking."""
+    weights: int | None = None
+    """Bytes of its weights on a device; None where it is so small that any has room."""
 
 
 KNOWN: Final = {"spark": Entry(spark.TARGET, spark.load_spark)}
@@ -57,10 +59,12 @@ def find_model(name: str) -> Entry:
     here = installed(models)
     if name in here:
         release = RELEASES[here[name].release]
-        return Entry(release.target, partial(_load, release, models / name), partial(_estimate, release, here=True))
+        estimate = partial(_estimate, release, here=True)
+        return Entry(release.target, partial(_load, release, models / name), estimate, _weights(release))
     if name in RELEASES:
         release = RELEASES[name]
-        return Entry(release.target, partial(_not_here, name), partial(_estimate, release, here=False))
+        estimate = partial(_estimate, release, here=False)
+        return Entry(release.target, partial(_not_here, name), estimate, _weights(release))
     names = [*KNOWN, *here, *RELEASES]
     near = get_close_matches(name, names, n=3)
     meant = f" (did you mean {' or '.join(near)}?)" if near else ""
@@ -94,6 +98,12 @@ def _load(release: Release, folder: Path) -> Model:
                 f"machine; bring it here: kinemark models pull {base.name}"
             )
     return load_wan(release, folder, base, record_of(folder).digest, name=folder.name, kind=_kind())
+
+
+def _weights(release: Release) -> int:
+    """Bytes of a release's transformers and what is around them; text is read before they are there."""
+    kind = _kind()
+    return release.parameters * (kind.dtype.itemsize if kind else 2)
 
 
 def _kind() -> Kind | None:

@@ -8,6 +8,7 @@
 | KINEMARK_REUSE | how far an answer of a model of many steps may be off to be used again, 0 to 0.2 | 0: never |
 | KINEMARK_DATABASE | the server's queue: sqlite:///path, or postgresql://user@host/name | in KINEMARK_HOME |
 | KINEMARK_LEDGER | the ledger of several machines: postgresql://user@host/name | a file in KINEMARK_HOME |
+| RAY_ADDRESS | the Ray cluster whose machines make clips, such as head:6379 | this machine |
 | KINEMARK_STORAGE | the server's files: a folder, or s3://bucket/prefix | in KINEMARK_HOME |
 | KINEMARK_AUDIT_PROMPTS | 1: the server's audit log holds prompts, too | no |
 | KINEMARK_PRIVATE_WEBHOOKS | 1: webhooks may go to addresses of private networks, and without TLS | no |
@@ -38,6 +39,7 @@ class Settings:
     database: str = ""
     storage: str = ""
     ledger: str = ""
+    ray: str = ""
     private_webhooks: bool = False
     audit_prompts: bool = False
     weights: str = ""
@@ -151,6 +153,7 @@ def load_settings() -> Settings:
         profiles=os.environ.get("KINEMARK_PROFILES", ""),
         database=os.environ.get("KINEMARK_DATABASE", ""),
         storage=os.environ.get("KINEMARK_STORAGE", ""),
+        ray=os.environ.get("RAY_ADDRESS", ""),
         ledger=_ledger(os.environ.get("KINEMARK_LEDGER", "")),
         private_webhooks=os.environ.get("KINEMARK_PRIVATE_WEBHOOKS", "") == "1",
         audit_prompts=os.environ.get("KINEMARK_AUDIT_PROMPTS", "") == "1",
@@ -158,6 +161,11 @@ def load_settings() -> Settings:
         reuse=_reuse(os.environ.get("KINEMARK_REUSE") or "0"),
         retention_days=_days(os.environ.get("KINEMARK_RETENTION_DAYS") or str(RETENTION_DAYS)),
     )
+
+
+def without_usage_statistics() -> None:
+    """Let Ray tell nobody that it is used, unless the operator says otherwise."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def _ledger(text: str) -> str:

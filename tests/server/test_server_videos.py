@@ -572,3 +572,9 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(desk, monkeypatch):
     assert desk.worker.work()
     back = desk.service.jobs.get(told["id"])
     assert (back.status, back.attempts) == ("queued", 0)
+
+
+@pytest.mark.parametrize("model", ["/etc/passwd.safetensors", "../other.safetensors", "a/b", "a\\b"])
+def test_no_file_is_read_because_a_client_names_it(desk, model):
+    error = error_of(desk.http.post("/v1/videos", json=BOAT | {"model": model}), 400)
+    assert "files are named in the operator's aliases.toml" in error["message"]

@@ -30,7 +30,9 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
     database: Database = None,
     storage: Storage = None,
-    workers: Annotated[int, typer.Option(help="Worker processes beside it; 0 leaves them to kinemark worker.")] = 1,
+    workers: Annotated[
+        str, typer.Option(help="Worker processes beside it; 0 leaves them to kinemark worker; ray[:MOST] to Ray.")
+    ] = "1",
     model: Annotated[str, typer.Option(help="Makes what is asked of no model by name.")] = "spark",
 ) -> None:
     """Serve the Videos API, with workers that make what is asked; the checks of prompts and files, too."""
@@ -47,6 +49,7 @@ def serve(
     from kinemark.server.files import Files
     from kinemark.server.jobs import Jobs
     from kinemark.server.names import read_names
+    from kinemark.server.on_ray import RayWorkers, parse_workers
     from kinemark.server.processes import Workers
     from kinemark.server.repeat import repeating
     from kinemark.server.service import Service
@@ -57,8 +60,7 @@ def serve(
 
     settings = load_settings()
     find_model(model)
-    if workers < 0:
-        raise RequestError(f"workers is {workers}; give 0 or more")
+    beside, on_ray = parse_workers(workers)
     settings.home.mkdir(parents=True, exist_ok=True)
     where, files = database or settings.database_url, storage or settings.storage_url
     engine = open_database(where)
@@ -75,7 +77,7 @@ def serve(
     sweeping = partial(sweep, service)
     delivering, batching = partial(deliver, webhooks, private=settings.private_webhooks), partial(look_after, service)
     with (
-        Workers(workers, arguments),
+        RayWorkers(settings.ray, where, files, warm=model, most=on_ray) if on_ray else Workers(beside, arguments),
         repeating(lambda: sweeping() < 0, SWEEP),
         repeating(delivering, LOOK),
         repeating(batching, LOOK),

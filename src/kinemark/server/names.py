@@ -42,10 +42,17 @@ class Names:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def model(self, asked: str | None) -> str:
-        """The name of the model that answers."""
-        if asked is None:
+        """The name of the model that answers.
+
+        Raises:
+            RequestError: it is a path: which files are read is the operator's to say.
+        """
+        if asked is None or (asked in INHERITED and asked not in self.aliases):
             return self.default
-        return self.aliases.get(asked, self.default if asked in INHERITED else asked)
+        name = self.aliases.get(asked)
+        if name is None and (asked.endswith(".safetensors") or "/" in asked or "\\" in asked):
+            raise RequestError(f"unknown model {asked!r}; files are named in the operator's aliases.toml")
+        return name or asked
 
 
 def read_names(path: Path, default: str) -> Names:

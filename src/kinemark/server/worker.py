@@ -13,6 +13,7 @@ import secrets
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -37,7 +38,7 @@ from kinemark.server.repeat import repeat, repeating
 from kinemark.server.store import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from torch import Tensor
 
@@ -132,6 +133,7 @@ class Worker:
         keep: seconds for which what was made can be had.
         lease: seconds for which a job is this worker's without being heard of.
         checkpoint: seconds of work that a job may lose with its worker.
+        models: that it makes clips with; None: all.
     """
 
     def __init__(
@@ -144,12 +146,20 @@ class Worker:
         keep: float = KEEP,
         lease: float = LEASE,
         checkpoint: float = EVERY,
+        models: Collection[str] | None = None,
     ) -> None:
         self._jobs, self._store, self._settings = jobs, store, settings
         self._keep, self._lease, self._checkpoint = keep, lease, checkpoint
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._models: dict[str, Model] = {}
+        self._only, self._models = models, dict[str, "Model"]()
+        self._since: float | None = time.monotonic()
         self.stop = threading.Event()
+
+    @property
+    def idle(self) -> float:
+        """Seconds for which it has had nothing to do."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
 
     def run(self) -> None:
         """Work until `stop` is set."""
@@ -157,9 +167,17 @@ class Worker:
 
     def work(self) -> bool:
         """Take a job and make it; whether there was one."""
-        job = self._jobs.claim(self.name, lease=self._lease)
+        job = self._jobs.claim(self.name, self._only, self._lease)
         if job is None:
             return False
+        self._since = None
+        try:
+            self._attempt(job)
+        finally:
+            self._since = time.monotonic()
+        return True
+
+    def _attempt(self, job: Job) -> None:
         _LOG.info("%s begins %s, attempt %d", self.name, job.id, job.attempts)
         beat = Beat(self._jobs, job, self.stop, self._lease)
         with repeating(beat.renew, BEAT), tempfile.TemporaryDirectory(prefix="kinemark-") as folder:
@@ -179,7 +197,6 @@ class Worker:
                 _LOG.exception("%s failed", job.id)
                 message = f"making this clip failed unexpectedly ({type(error).__name__}); the operator's log says more"
                 self._jobs.fail(job, {"code": "server_error", "message": message})
-        return True
 
     def _make(self, job: Job, beat: Beat, folder: Path) -> None:
         ask = read_ask(job.asked)

@@ -153,7 +153,7 @@ def test_erasing_destroys_the_salt_and_keeps_the_chain(settings, postgres_server
     """Also in the files of the tables; what the server's log and backups hold goes with them."""
     fill(settings)
     with psycopg.connect(settings.ledger, autocommit=True) as connection:
-        (salt,) = connection.execute(f"SELECT salt FROM {SCHEMA}.salts WHERE id = '00000001'").fetchone()  # noqa: S608
+        (salt,) = connection.execute(f"SELECT salt FROM {SCHEMA}.salts WHERE id = '00000001'").fetchone()
         connection.execute("CHECKPOINT")
         assert held(postgres_server, salt)
         with require_ledger(settings) as ledger:
