@@ -12,6 +12,7 @@
 | KINEMARK_STORAGE | the server's files: a folder, or s3://bucket/prefix | in KINEMARK_HOME |
 | KINEMARK_AUDIT_PROMPTS | 1: the server's audit log holds prompts, too | no |
 | KINEMARK_PRIVATE_WEBHOOKS | 1: webhooks may go to addresses of private networks, and without TLS | no |
+| OTEL_EXPORTER_OTLP_ENDPOINT | where the server and its workers send traces | nowhere |
 | KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
 
@@ -40,6 +41,7 @@ class Settings:
     storage: str = ""
     ledger: str = ""
     ray: str = ""
+    traces: str = ""
     private_webhooks: bool = False
     audit_prompts: bool = False
     weights: str = ""
@@ -154,6 +156,7 @@ def load_settings() -> Settings:
         database=os.environ.get("KINEMARK_DATABASE", ""),
         storage=os.environ.get("KINEMARK_STORAGE", ""),
         ray=os.environ.get("RAY_ADDRESS", ""),
+        traces=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
         ledger=_ledger(os.environ.get("KINEMARK_LEDGER", "")),
         private_webhooks=os.environ.get("KINEMARK_PRIVATE_WEBHOOKS", "") == "1",
         audit_prompts=os.environ.get("KINEMARK_AUDIT_PROMPTS", "") == "1",

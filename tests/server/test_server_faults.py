@@ -5,15 +5,19 @@ import io
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
-from live import service_of
+from live import Server, service_of
 from PIL import Image
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
@@ -24,6 +28,7 @@ from kinemark.server.app import api_app
 from kinemark.server.asks import Generate
 from kinemark.server.jobs import COMPLETED, FAILED, New
 from kinemark.server.store import StorageError
+from kinemark.server.tables import JOBS
 from kinemark.server.worker import Worker
 from kinemark.settings import Settings
 
@@ -243,3 +248,55 @@ def test_clocks_that_jump_change_nothing(database, tmp_path, monkeypatch):
         assert abs(job.expires_at - here() - queue.KEEP) < 60
     monkeypatch.undo()
     assert check_all(service, ids, tmp_path) == 2
+
+
+def upload_head(port, length):
+    head = f"POST /v1/videos HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer any\r\n"
+    head += f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {length}\r\n\r\n"
+    head += '--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na boat\r\n'
+    head += '--x\r\nContent-Disposition: form-data; name="input_reference"; filename="a.png"\r\n'
+    return f"{head}Content-Type: image/png\r\n\r\n".encode()
+
+
+def test_an_upload_that_breaks_off_enters_nothing_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    service = service_of(Settings(home=tmp_path / "home"), f"sqlite:///{tmp_path / 'j.sqlite'}", tmp_path / "files")
+    with Server(api_app(service)) as server:
+        for sent in (0, 100, 3 << 20):  # beyond a megabyte what comes is written to a file meanwhile
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(upload_head(server.port, 8 << 20) + bytes(sent))
+        url = f"http://127.0.0.1:{server.port}"
+        wait_for(lambda: not list((tmp_path / "tmp").iterdir()), 10, "a part of an upload lies about")
+        answer = httpx.get(f"{url}/v1/videos", headers={"Authorization": "Bearer any"})
+        assert answer.json()["data"] == []
+    assert not [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
+
+
+def test_slow_clients_keep_nobody_waiting(tmp_path):
+    """A hundred that send a byte now and then, and one that reads a clip as slowly; the others are answered at once."""
+    service = service_of(Settings(home=tmp_path / "home"), f"sqlite:///{tmp_path / 'j.sqlite'}", tmp_path / "files")
+    id_ = ask(service, 1).id
+    worker = Worker(service.jobs, service.store, service.settings)
+    assert worker.work()
+    service.jobs._run(update(JOBS).values(owner="operator"))
+    with Server(api_app(service)) as server, contextlib.ExitStack() as slow:
+        clients = [slow.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(100)]
+        for client in clients:
+            client.sendall(upload_head(server.port, 1 << 20))
+        reader = slow.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        reader.sendall(
+            f"GET /v1/videos/{id_}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\n\r\n".encode()
+        )
+        times = []
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers={"Authorization": "Bearer any"}) as http:
+            for turn in range(20):
+                clients[turn].sendall(b"x")
+                begun = time.monotonic()
+                assert http.get(f"/v1/videos/{id_}").json()["status"] == COMPLETED
+                times.append(time.monotonic() - begun)
+        assert sorted(times)[len(times) // 2] < 1.0
+        content = b""
+        while b"\r\n\r\n" not in content:
+            content += reader.recv(1 << 16)
+        assert content.startswith(b"HTTP/1.1 200")

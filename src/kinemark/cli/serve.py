@@ -55,10 +55,12 @@ def serve(
     from kinemark.server.service import Service
     from kinemark.server.store import open_store
     from kinemark.server.sweep import SWEEP, sweep
+    from kinemark.server.tracing import start_tracing
     from kinemark.server.webhooks import Webhooks
     from kinemark.settings import load_settings
 
     settings = load_settings()
+    start_tracing(settings, "kinemark-server")
     find_model(model)
     beside, on_ray = parse_workers(workers)
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -104,11 +106,13 @@ def worker(
     from kinemark.server.database import open_database
     from kinemark.server.jobs import Jobs
     from kinemark.server.store import open_store
+    from kinemark.server.tracing import start_tracing
     from kinemark.server.worker import Worker
     from kinemark.settings import load_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load_settings()
+    start_tracing(settings, "kinemark-worker")
     settings.home.mkdir(parents=True, exist_ok=True)
     jobs = Jobs(open_database(database or settings.database_url))
     working = Worker(jobs, open_store(storage or settings.storage_url), settings)

@@ -23,6 +23,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.trace import SpanKind, get_current_span
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -42,6 +43,7 @@ from kinemark.server.moderation import moderation_app
 from kinemark.server.openapi import document
 from kinemark.server.problems import HANDLERS, ProblemError
 from kinemark.server.resolution import resolution_app
+from kinemark.server.tracing import TRACER, of_request
 from kinemark.server.videos import video_routes
 from kinemark.server.webhook_routes import webhook_routes
 
@@ -164,12 +166,18 @@ class Envelope:
                 lines = [(name.lower().encode(), value.encode()) for name, value in (_SAFE | more).items()]
                 message["headers"] = [*message["headers"], *(one for one in lines if one[0] not in present)]
                 route = _route(scope)
+                span = get_current_span()
+                span.update_name(f"{scope['method']} {route}")
+                span.set_attributes({"http.route": route, "http.response.status_code": message["status"]})
                 self._metrics.requests.labels(scope["method"], route, message["status"]).inc()
                 self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
                 self._audit.write(scope, route, message["status"], id_)
             await send(message)
 
-        await self._app(scope, bounded, answer)
+        told = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        kind = SpanKind.SERVER
+        with TRACER.start_as_current_span(scope["method"], of_request(told), kind, {"request": id_}):
+            await self._app(scope, bounded, answer)
 
 
 def _route(scope: Scope) -> str:

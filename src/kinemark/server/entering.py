@@ -17,6 +17,7 @@ from kinemark.server.fields import CreateFields, checked
 from kinemark.server.jobs import New
 from kinemark.server.problems import ProblemError
 from kinemark.server.service import digest_of
+from kinemark.server.tracing import TRACE, here
 from kinemark.server.uploads import give_picture
 from kinemark.timeline import Timeline
 
@@ -123,7 +124,7 @@ async def enter(
         model=model,
         # Whoever takes the job over makes the same clip.
         asked=said | {"seed": secrets.randbits(32) if ask.seed is None else ask.seed},
-        facts=facts,
+        facts=facts | {TRACE: here()},
         cost=seconds,
         body_digest=digest,
         priority=asked.priority,

@@ -24,6 +24,7 @@ from kinemark.server.depth import depths, wanted
 from kinemark.server.jobs import LEASE, Jobs
 from kinemark.server.repeat import repeat
 from kinemark.server.store import open_store
+from kinemark.server.tracing import start_tracing
 from kinemark.server.worker import Worker
 from kinemark.settings import load_settings, without_usage_statistics
 
@@ -61,8 +62,9 @@ class Actor:
     """A worker of one model, in a process that Ray began."""
 
     def __init__(self, database: str, storage: str, model: str, lease: float) -> None:
-        jobs, store = Jobs(open_database(database)), open_store(storage)
-        self._worker = Worker(jobs, store, load_settings(), models=(model,), lease=lease)
+        jobs, store, settings = Jobs(open_database(database)), open_store(storage), load_settings()
+        start_tracing(settings, "kinemark-worker")
+        self._worker = Worker(jobs, store, settings, models=(model,), lease=lease)
         self._thread = threading.Thread(target=self._worker.run, daemon=True)
         self._thread.start()
 

@@ -36,6 +36,7 @@ from kinemark.server.jobs import BLOCKS, KEEP, LEASE, PREVIEW, Asset, piece_role
 from kinemark.server.problems import refused
 from kinemark.server.repeat import repeat, repeating
 from kinemark.server.store import StorageError
+from kinemark.server.tracing import TRACER, of_job
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -171,8 +172,10 @@ class Worker:
         if job is None:
             return False
         self._since = None
+        about: dict[str, str | int] = {"job": job.id, "model": job.model, "attempt": job.attempts, "worker": self.name}
         try:
-            self._attempt(job)
+            with TRACER.start_as_current_span("job", of_job(job.facts), attributes=about):
+                self._attempt(job)
         finally:
             self._since = time.monotonic()
         return True
@@ -207,21 +210,24 @@ class Worker:
                 files[role] = folder / f"{role}{_SUFFIXES.get(asset.media_type, '')}"
                 self._store.fetch(asset.digest, files[role])
         beat.report("load", 0, 1)
-        model, enter = self._model(job.model), partial(self._enter, job)
-        take = begin(
-            ask.timeline(model.target, files),
-            model=model,
-            seed=ask.seed,
-            steps=ask.steps,
-            guidance=ask.guidance,
-            progress=beat.report,
-            delivered=ask.size,
-            settings=self._settings,
-            finished=Checkpoints(assets, self._store, folder, self._made_by(model), enter, self._checkpoint),
-        )
-        with self._shown(take, folder, enter) if ask.preview else nullcontext() as meanwhile:
-            released = take.save(folder / "clip.mp4", settings=self._settings, meanwhile=meanwhile)
-        made = self._keep_files(released, folder)
+        with TRACER.start_as_current_span("load"):
+            model, enter = self._model(job.model), partial(self._enter, job)
+        with TRACER.start_as_current_span("make"):
+            take = begin(
+                ask.timeline(model.target, files),
+                model=model,
+                seed=ask.seed,
+                steps=ask.steps,
+                guidance=ask.guidance,
+                progress=beat.report,
+                delivered=ask.size,
+                settings=self._settings,
+                finished=Checkpoints(assets, self._store, folder, self._made_by(model), enter, self._checkpoint),
+            )
+            with self._shown(take, folder, enter) if ask.preview else nullcontext() as meanwhile:
+                released = take.save(folder / "clip.mp4", settings=self._settings, meanwhile=meanwhile)
+        with TRACER.start_as_current_span("keep"):
+            made = self._keep_files(released, folder)
         facts = {
             "seconds": take.num_frames / take.fps,
             "seed": take.seed,
