@@ -99,6 +99,31 @@ def test_guidance_and_steps_matter(model, clip):
         assert not np.array_equal(other.frames_THWC, clip.frames_THWC)
 
 
+def test_a_negative_prompt_leads_away_from_what_it_says(model):
+    timeline = Timeline.from_text("a boat at sea", num_frames=8, fps=8, size=(128, 128))
+    plain, away, as_plain = (
+        generate(replace(timeline, negative_prompt=text), model=model, seed=5, guidance=3.0)
+        for text in ("", "snow", "")
+    )
+    assert (plain.frames_THWC == as_plain.frames_THWC).all()
+    assert (plain.frames_THWC != away.frames_THWC).any()
+    assert away.prompt == "a boat at sea"
+
+
+def test_what_is_left_out_is_judged_with_what_is_shown(model):
+    allowed = Timeline.from_text("a woman dances on the beach", num_frames=8, fps=8, size=(128, 128))
+    with pytest.raises(RefusedError, match="sexual"):
+        generate(replace(allowed, negative_prompt="clothes"), model=model, guidance=3.0)
+
+
+def test_without_guidance_a_negative_prompt_would_change_nothing(model):
+    timeline = Timeline.from_text("a boat", num_frames=8, fps=8, size=(128, 128))
+    with pytest.raises(RequestError, match=r"guidance 1\).* a negative prompt changes nothing"):
+        generate(replace(timeline, negative_prompt="snow"), model=model, guidance=1.0)
+    with pytest.raises(RequestError, match="at most"):
+        generate(replace(timeline, negative_prompt="snow " * (MAX_WORDS + 1)), model=model, guidance=3.0)
+
+
 def test_progress_is_told_and_nothing_is_printed(model, capfd):
     told = []
 

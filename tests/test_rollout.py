@@ -108,7 +108,7 @@ def test_what_lies_between_given_frames_is_made_whether_a_still_leads_it_or_not(
     timeline = Timeline(37, 8, (128, 128), knowns, (PromptSpan("p"),))
     conditions = conditions_of(timeline, model, 1)
     sampler = replace(model.sampler, first_steps=1, steps=1)
-    made = np.concatenate(list(roll(timeline, model, model.experts(1.0, conditions), conditions, sampler)))
+    made = np.concatenate(list(roll(timeline, model, model.experts(1.0, conditions, ""), conditions, sampler)))
     assert made.shape == (37, 128, 128, 3)
     for known in knowns:
         given = (known.video_TCHW * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

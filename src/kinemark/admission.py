@@ -106,6 +106,10 @@ def require_words(timeline: Timeline, settings: Settings) -> Words:
     policy, classifiers = rules_in_force(settings), load_classifiers(settings.classifiers_path)
     with _sealing(timeline, settings):
         texts, judgements = require_prompts([span.text for span in timeline.prompts], policy, classifiers.prompts)
+        if timeline.negative_prompt:
+            # What is left out says what is shown: the two are judged as the one sentence that they are together.
+            both = [f"{text}, without {timeline.negative_prompt}" for text in texts]
+            judgements += require_prompts(both, policy, classifiers.prompts)[1]
     return Words(timeline, texts, judgements, policy, classifiers)
 
 

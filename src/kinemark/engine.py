@@ -88,7 +88,8 @@ class Model:
         text: its text encoder.
         autoencoder: between its latents and pixels.
         device: where latents are made.
-        experts: who answers the sampler, for how closely a prompt is to be followed and for what is asked.
+        experts: who answers the sampler, for how closely a prompt is to be followed, for what is asked, and for what is
+            not to be shown (the negative prompt; empty: the model's own).
         conditioned: adds what is shown beside text and latents; told what is given, the seed, and how many slots the
             clip has.
         joined: puts frames that were made apart together; told which slots are kept.
@@ -106,7 +107,7 @@ class Model:
     text: TextEncoder
     autoencoder: Autoencoder
     device: torch.device
-    experts: Callable[[float, Conditions], Experts]
+    experts: Callable[[float, Conditions, str], Experts]
     conditioned: Callable[[Conditions, Pictures, int, int], Conditions]
     joined: Callable[[Iterable[Tensor], Sequence[bool]], Iterator[Tensor]]
     preview: Callable[[Tensor], Tensor] | None

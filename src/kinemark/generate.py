@@ -136,9 +136,8 @@ def begin(
 ) -> Take:
     """Do everything that comes before the first frame, and return the clip in the making; arguments as in `generate`.
 
-    With `delivered`, a height and a width, frames are scaled to that before they are judged. With `finished`, blocks
-    that it has are not made again; the clip is the same if they are of the same request, seed and weights. `settings`
-    are those of the installation whose policy judges; by default as the environment says.
+    With `delivered`, a height and a width, frames are scaled to that before they are judged. Blocks that `finished` has
+    are not made again. `settings` are those of the installation whose policy judges; by default the environment's.
 
     Raises:
         RequestError: the request cannot be carried out.
@@ -172,14 +171,15 @@ def begin(
     admitted = admit(words, settings, photoreal=loaded.photoreal)
     timeline = admitted.timeline
     sampler, guidance = with_steps(loaded.sampler, steps), _guidance(loaded.guidance, guidance)
+    _check_guided(timeline, loaded.name, guidance)
     if sampler.block_slots is None:  # others take few steps, and none that could be left out
         sampler = replace(sampler, reuse=settings.reuse)
     conditions = conditions_of(timeline, loaded, seed)
-    # After the text was read: what reads it is large in some models, and is let go before the transformer is loaded.
-    experts = loaded.experts(guidance, conditions)
+    # After the text was read: what reads it is large in some models, and is let go before.
+    experts = loaded.experts(guidance, conditions, timeline.negative_prompt)
     parts = sides(conditions, sampler, timeline.num_slots)
-    steps_taken = _Steps(report, loaded, count_all_steps(experts, conditions, sampler, parts), finished)
-    conditions = replace(conditions, recall=steps_taken.recall)
+    taken = _Steps(report, loaded, count_all_steps(experts, conditions, sampler, parts), finished)
+    conditions = replace(conditions, recall=taken.recall)
     return Take(
         num_frames=timeline.num_frames,
         fps=timeline.fps,
@@ -192,9 +192,7 @@ def begin(
         given=given_spans(timeline.caps, timeline.fps),
         sources=timeline.sources,
         gate=BlockGate(timeline.fps, admitted.judgements, admitted.policy, admitted.content),
-        pieces=_scaled(
-            roll(timeline, loaded, experts, conditions, sampler, steps_taken.watch), timeline.size, delivered
-        ),
+        pieces=_scaled(roll(timeline, loaded, experts, conditions, sampler, taken.watch), timeline.size, delivered),
         finish=lambda decision: enter_uses(admitted, decision, loaded.name, settings),
         elsewhere=loaded.device.type != "cpu",
     )
@@ -289,14 +287,22 @@ def check_target(timeline: Timeline, target: Target, name: str) -> None:
 
 
 def _check_model(timeline: Timeline, model: Model) -> None:
-    for span in timeline.prompts:
-        model.text.check(span.text)
+    for text in (*(span.text for span in timeline.prompts), timeline.negative_prompt):
+        model.text.check(text)
     missing = timeline.needs - model.capabilities
     if missing:
         can = ", ".join(sorted(model.capabilities)) or "nothing beyond text"
         raise RequestError(
             f"{model.name} was not trained to {' or to '.join(sorted(missing))}; it can: {can}. "
             "Ask for that, or choose a model that was"
+        )
+
+
+def _check_guided(timeline: Timeline, name: str, guidance: float) -> None:
+    if timeline.negative_prompt and guidance == 1:
+        raise RequestError(
+            f"{name} is not guided (guidance 1), so that a negative prompt changes nothing; leave it out, or give a "
+            "guidance above 1 to a model that was trained for it"
         )
 
 

@@ -69,15 +69,15 @@ def spark_model(networks: Networks) -> Model:
         text=Words(networks.text),
         autoencoder=Packed(networks.autoencoder),
         device=torch.device("cpu"),
-        experts=partial(_experts, networks, networks.text.encode([""])[0]),
+        experts=partial(_experts, networks),
         conditioned=partial(_laid_out, networks),
         joined=joined,
         preview=lambda latent_CFHW: unpack(latent_CFHW[None])[0],
     )
 
 
-def _experts(networks: Networks, empty_LD: Tensor, guidance: float, _conditions: Conditions) -> Experts:
-    return experts_of(networks.transformer, networks.scene, empty_LD, guidance)
+def _experts(networks: Networks, guidance: float, _conditions: Conditions, negative_prompt: str = "") -> Experts:
+    return experts_of(networks.transformer, networks.scene, networks.text.encode([negative_prompt])[0], guidance)
 
 
 def _laid_out(networks: Networks, conditions: Conditions, _given: Pictures, seed: int, slots: int) -> Conditions:

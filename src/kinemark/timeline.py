@@ -174,6 +174,7 @@ class Timeline:
     knowns: tuple[Known, ...]
     prompts: tuple[PromptSpan, ...]
     sources: tuple[Path, ...] = ()
+    negative_prompt: str = ""
     #: Frames of the grid before the first frame of the clip.
     lead: int = field(init=False, default=0)
 

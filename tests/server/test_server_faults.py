@@ -21,6 +21,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
+from databases import free_port
 from kinemark.provenance.detect import verify
 from kinemark.provenance.records.ledger import Ledger
 from kinemark.server import jobs as queue
@@ -30,7 +31,7 @@ from kinemark.server.jobs import COMPLETED, FAILED, New
 from kinemark.server.store import StorageError
 from kinemark.server.tables import JOBS
 from kinemark.server.worker import Worker
-from kinemark.settings import Settings
+from kinemark.settings import Settings, load_settings
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
 
@@ -111,6 +112,60 @@ def test_workers_are_killed_at_fifty_moments(database, tmp_path, monkeypatch):
     completed = check_all(service, ids, tmp_path)
     assert completed >= len(ids) // 2
     assert queue.MAX_ATTEMPTS == 3
+
+
+class Serving:
+    """`kinemark serve` with a worker, killed and begun again; and a client that asks until it is answered."""
+
+    def __init__(self, database, files):
+        self.port = free_port()
+        self._command = [sys.executable, "-m", "kinemark", "serve", "--port", str(self.port)]
+        self._command += ["--database", database, "--storage", str(files)]
+        self._begin()
+
+    def _begin(self):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(self._command, env=os.environ | {"OMP_NUM_THREADS": "1"}, **quiet)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self._begin()
+
+    def enter(self, number):
+        """Ask for a clip by a name of its own, again and again: it is one job, whenever the server was killed."""
+        asked = {"prompt": "a red boat drifts across the sea", "seconds": "1", "size": "128x128", "seed": number}
+        headers = {"Authorization": "Bearer any", "Idempotency-Key": f"number {number}"}
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            with contextlib.suppress(httpx.HTTPError):
+                url = f"http://127.0.0.1:{self.port}/v1/videos"
+                answer = httpx.post(url, json=asked, headers=headers, timeout=5)
+                if answer.status_code == 200:
+                    return answer.json()["id"]
+            time.sleep(0.2)
+        raise TimeoutError
+
+
+@pytest.mark.slow
+def test_the_server_is_killed_and_begun_again(database, tmp_path):
+    """Every job that was accepted is there, once, and ends; its workers do not outlive it."""
+    settings = load_settings()
+    service = service_of(settings, database, tmp_path / "files")
+    serving, moments, ids = Serving(database, tmp_path / "files"), random.Random(7), []
+    try:
+        for turn in range(6):
+            ids += [serving.enter(turn), serving.enter(turn)]
+            time.sleep(moments.uniform(0.0, 3.0))
+            serving.kill()
+        assert len(ids) == 12
+        assert len(set(ids)) == 6
+        wait_for(lambda: not set(service.jobs.counts()) - {COMPLETED, FAILED}, 240, "jobs are not over")
+    finally:
+        serving.process.terminate()
+        serving.process.wait(60)
+    assert sum(service.jobs.counts().values()) == 6
+    assert check_all(service, set(ids), tmp_path) >= 3
 
 
 @pytest.mark.slow

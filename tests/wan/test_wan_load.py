@@ -58,7 +58,7 @@ def test_frames_are_those_of_diffusers_pipeline(folder, experts):
     sampler = replace(model.sampler, first_steps=4)
     timeline = Timeline.from_text(PROMPT, num_frames=9, fps=16, size=(64, 96))
     conditions = conditions_of(timeline, model, 7)
-    ours = np.concatenate(list(roll(timeline, model, model.experts(4.0, conditions), conditions, sampler)))
+    ours = np.concatenate(list(roll(timeline, model, model.experts(4.0, conditions, ""), conditions, sampler)))
 
     transformers = [reference(expert) for expert in _transformers(model)]
     pipeline = WanPipeline(
@@ -93,7 +93,7 @@ def model_boundary(changes):
 def _transformers(model):
     """The transformers behind a model's experts, in the order of their noise levels."""
     shape = Conditions.from_text(torch.zeros(1, 1, 8), [1], (16, 3, 8, 12))
-    detail = model.experts(4.0, shape).detail
+    detail = model.experts(4.0, shape, "").detail
     experts = [detail.high, detail.low] if hasattr(detail, "high") else [detail]
     return [expert.network.denoiser.float() for expert in experts]
 
@@ -164,7 +164,7 @@ def test_weights_of_8_bits_make_nearly_the_same_latents(folder):
     for kind in (None, KINDS["int8"]):
         model = load(folder, tiny_release(), kind=kind)
         conditions = conditions_of(timeline, model, 7)
-        detail = model.experts(4.0, conditions).detail
+        detail = model.experts(4.0, conditions, "").detail
         latents.append(sample_jointly(detail, conditions, replace(model.sampler, first_steps=4)))
     error = (latents[1] - latents[0]).norm() / latents[0].norm()
     assert 0 < error < 0.02
@@ -173,11 +173,11 @@ def test_weights_of_8_bits_make_nearly_the_same_latents(folder):
 def test_a_step_that_has_no_room_is_said(folder, monkeypatch):
     model = load(folder, release := tiny_release())
     conditions = conditions_of(Timeline.from_text(PROMPT, num_frames=9, fps=16, size=(64, 96)), model, 7)
-    model.experts(4.0, conditions)
+    model.experts(4.0, conditions, "")
     monkeypatch.setattr("kinemark.wan.load.free_memory", lambda _device: 4 * release.parameters + 1000)
     tight = load(folder, tiny_release())
     with pytest.raises(FailureError, match=r"a step of tiny-wan needs 0.0 GB at this size and length, and cpu has"):
-        tight.experts(4.0, conditions)
+        tight.experts(4.0, conditions, "")
 
 
 def test_too_little_memory_is_said_before_it_is_taken(folder, monkeypatch):

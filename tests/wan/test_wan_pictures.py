@@ -71,7 +71,7 @@ def test_latents_are_those_of_diffusers_pipeline(case):
     pictures = [picture(1), picture(2)][: 2 if name == "ends" else 1]
     sampler = replace(model.sampler, first_steps=3)
     conditions = conditions_of(timeline_of(pictures), model, 7)
-    ours = sample_jointly(model.experts(4.0, conditions).detail, conditions, sampler)
+    ours = sample_jointly(model.experts(4.0, conditions, "").detail, conditions, sampler)
     plain = name == "2.2"
     pipeline = WanImageToVideoPipeline(
         tokenizer=None,
@@ -80,7 +80,7 @@ def test_latents_are_those_of_diffusers_pipeline(case):
         scheduler=unipc_scheduler(3.0),
         image_encoder=None if plain else CLIPVisionModel.from_pretrained(folder / "image_encoder"),
         image_processor=None if plain else CLIPImageProcessor.from_pretrained(folder / "image_processor"),
-        transformer=reference(model.experts(4.0, conditions).detail.network.denoiser.float()),
+        transformer=reference(model.experts(4.0, conditions, "").detail.network.denoiser.float()),
     )
     pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(

@@ -40,6 +40,7 @@ class Ask(BaseModel):
     Attributes:
         prompt: what the clip shows.
         size: height and width of what is delivered.
+        negative_prompt: what it is not to show.
         seed, steps, guidance: as in `generate`; None: the model's, or random.
         preview: whether it can be seen while it is made, which takes longer.
     """
@@ -48,6 +49,7 @@ class Ask(BaseModel):
 
     prompt: str
     size: tuple[int, int]
+    negative_prompt: str = ""
     seed: int | None = None
     steps: int | None = None
     guidance: float | None = None

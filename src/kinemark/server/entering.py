@@ -79,7 +79,9 @@ async def create(service: Service, account: Account, body: Mapping[str, Any], se
 
 def common(asked: Common) -> dict[str, Any]:
     """What every verb is asked alike, for its `Ask`."""
-    return {name: getattr(asked, name) for name in ("prompt", "seed", "steps", "guidance", "preview")}
+    return {
+        name: getattr(asked, name) for name in ("prompt", "negative_prompt", "seed", "steps", "guidance", "preview")
+    }
 
 
 async def enter(
@@ -152,7 +154,8 @@ def _require(service: Service, ask: Ask, model: str, seconds: float) -> None:
     frames = max(1, round(seconds * target.fps))
     timeline = Timeline.from_text(ask.prompt, num_frames=frames, fps=target.fps, size=ask.made_at(target))
     check_target(timeline, target, model)
-    words = replace(timeline, prompts=(*timeline.prompts, *ask.then(target)))
+    prompts = (*timeline.prompts, *ask.then(target))
+    words = replace(timeline, prompts=prompts, negative_prompt=ask.negative_prompt)
     require_words(words, service.settings)
 
 

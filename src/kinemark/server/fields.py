@@ -59,6 +59,7 @@ class Common(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     model: str | None = Field(default=None, max_length=128)
+    negative_prompt: Annotated[str, Field(max_length=MOST_PROMPT)] = ""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     steps: Annotated[int, Field(ge=1, le=200)] | None = None
     guidance: Annotated[float, Field(ge=0, le=20)] | None = None

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
@@ -214,7 +215,7 @@ class Worker:
             model, enter = self._model(job.model), partial(self._enter, job)
         with TRACER.start_as_current_span("make"):
             take = begin(
-                ask.timeline(model.target, files),
+                replace(ask.timeline(model.target, files), negative_prompt=ask.negative_prompt),
                 model=model,
                 seed=ask.seed,
                 steps=ask.steps,

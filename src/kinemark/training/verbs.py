@@ -82,7 +82,7 @@ class Bench:
         model = spark_model(self.model)
         sampler = self.sampler.fitted(self.model.config)
         conditions = conditions_of(timeline, model, seed)
-        pieces = roll(timeline, model, model.experts(self.guidance, conditions), conditions, sampler)
+        pieces = roll(timeline, model, model.experts(self.guidance, conditions, ""), conditions, sampler)
         return torch.cat([video_from_frames(piece) for piece in pieces])
 
     def read(self, video_TCHW: Tensor) -> dict[str, str]:

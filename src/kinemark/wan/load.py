@@ -139,6 +139,7 @@ def _experts(
     kind: Kind | None,
     guidance: float,
     conditions: Conditions,
+    negative_prompt: str = "",
 ) -> Experts:
     """Who answers, each with its guidance: that of a second expert stays as far from the first's as published.
 
@@ -146,7 +147,7 @@ def _experts(
     """
     first = release.guidance[0]
     scales = [guidance + own - first for own in release.guidance]
-    empty_LD = torch.zeros(0) if guidance == 1 else text.encode([NEGATIVE])[0].to(device)
+    empty_LD = torch.zeros(0) if guidance == 1 else text.encode([negative_prompt or NEGATIVE])[0].to(device)
     found = _fitted(release, device, free, kind, conditions, guided=guidance != 1)
     sharing = sharing_of(release.config.heads, device.type, guided=guidance != 1)
     halves = Divided(sharing.twins) if sharing and sharing.twins else InTurn() if found.in_turn else TOGETHER
