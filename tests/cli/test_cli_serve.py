@@ -116,7 +116,10 @@ def test_keys_are_made_listed_and_withdrawn(capsys):
     [
         (("keys", "create", "--name", "x", "--scope", "all"), "scope is all; allowed: generate, verify"),
         (("keys", "create", "--name", "x", "--limit", "20"), "write a number a day, such as 20/day"),
-        (("serve", "--workers", "-1"), "workers is -1; give 0 or more"),
+        (
+            ("serve", "--workers", "-1"),
+            "workers is '-1'; give a number of processes, or ray",
+        ),
         (("serve", "--model", "sparc"), "did you mean spark"),
         (("serve", "--database", "mysql://x/y"), "give sqlite:///path/to/file.sqlite, or postgresql://user@host/name"),
         (("serve", "--storage", "gopher://x"), "give a folder, or s3://bucket/prefix"),

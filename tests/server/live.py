@@ -8,19 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import uvicorn
-from databases import free_port
 
+from databases import free_port
 from kinemark import catalogue
 from kinemark.catalogue import Entry
-from kinemark.server.accounts import Accounts
-from kinemark.server.batches import Batches
 from kinemark.server.database import open_database
-from kinemark.server.files import Files
 from kinemark.server.jobs import Jobs
 from kinemark.server.names import Names
 from kinemark.server.service import Service
 from kinemark.server.store import Store, open_store
-from kinemark.server.webhooks import Webhooks
 from kinemark.server.worker import Worker
 from kinemark.spark import TARGET
 from kinemark.timeline import Capability
@@ -78,17 +74,7 @@ def service_of(settings: Settings, url: str, folder: Path | str, **changes: obje
     """What a server of this installation shares, with the tiny model by the name of "tiny"."""
     catalogue.KNOWN["tiny"] = Entry(TARGET, lambda: MODEL)
     engine = open_database(url)
-    service = Service(
-        Jobs(engine),
-        open_store(folder),
-        Accounts(engine),
-        Webhooks(engine),
-        Files(engine),
-        Batches(engine),
-        settings,
-        Names("tiny"),
-        keyless=True,
-    )
+    service = Service.on(engine, open_store(folder), settings, Names("tiny"), keyless=True)
     return replace(service, **changes)
 
 

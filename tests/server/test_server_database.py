@@ -8,12 +8,12 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from databases import free_port
 from sqlalchemy import select, text
 
+from databases import free_port
 from kinemark.errors import FailureError, RequestError
 from kinemark.server.database import MIGRATIONS, connect, migrate, open_database
-from kinemark.server.jobs import Jobs, New
+from kinemark.server.jobs import Jobs
 from kinemark.server.tables import METADATA, now
 
 
@@ -29,10 +29,20 @@ def test_every_step_keeps_what_is_there(database):
     engine = connect(database)
     revisions = sorted(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("*.py"))
     migrate(engine, revisions[0])
-    job = Jobs(engine).add(New("me", "spark", {"prompt": "a boat"}, {}, 1.0, "d"))
+    row = {"id": "video_1", "owner": "me", "status": "queued", "priority": 0, "cost": 4.0, "model": "spark"}
+    row |= {"asked": '{"prompt": "a boat"}', "facts": "{}", "body_digest": "d", "progress": 0, "created_at": 1.0}
+    row |= {"attempts": 0}
+    columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ({values})"), row)
     for revision in revisions[1:]:
         migrate(engine, revision)
-    assert Jobs(open_database(database)).get(job.id) == job
+    jobs = Jobs(open_database(database))
+    job = jobs.get("video_1")
+    assert (job.owner, job.asked, job.status, job.cost) == ("me", {"prompt": "a boat"}, "queued", 4.0)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT seconds FROM jobs")).scalar_one() == 4.0
+    assert jobs.claim("a").id == "video_1"
 
 
 def test_several_may_open_a_new_one_at_once(database):

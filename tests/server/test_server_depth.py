@@ -1,15 +1,21 @@
 """As many workers as there is work for, and nobody waits for ever."""
 
 import time
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from live import service_of
 from sqlalchemy import update
+from starlette.testclient import TestClient
 
+from kinemark.server.app import api_app
 from kinemark.server.database import open_database
-from kinemark.server.depth import Depth, depths, wanted
+from kinemark.server.depth import Depth, Paces, depths, wanted
 from kinemark.server.jobs import Jobs, New
+from kinemark.server.pages import Wanted
 from kinemark.server.tables import JOBS
+from kinemark.settings import Settings
 
 NAMES = st.sampled_from(["spark", "wan2.1-1.3b", "wan2.1-14b", "wan2.2-5b", "mine"])
 DEPTHS = st.dictionaries(NAMES, st.builds(Depth, st.integers(0, 50), st.integers(0, 5), st.floats(0, 1e9)))
@@ -56,3 +62,29 @@ def test_what_waits_is_told_by_model(database):
     again = jobs.claim("b", ["spark"])
     jobs.complete(again, [], {}, 60)
     assert (depths(engine)["spark"].waiting, depths(engine)["spark"].running) == (2, 0)
+
+
+def test_a_pace_is_what_the_last_clips_took(database):
+    engine = open_database(database)
+    jobs, paces = Jobs(engine), Paces(engine)
+    assert paces.cost("spark", 4.0) == 4.0  # nobody knows yet
+    for number, took in enumerate((8.0, 4.0, 400.0)):
+        made = jobs.add(New("me", "spark", {}, {}, 1.0, str(number), seconds=2.0))
+        jobs.complete(jobs.claim("a"), [], {}, 60)
+        with engine.begin() as connection:
+            ended = JOBS.c.started_at + took
+            connection.execute(update(JOBS).where(JOBS.c.id == made.id).values(completed_at=ended))
+    assert paces.cost("spark", 4.0) == 4.0  # remembered for a while
+    assert abs(Paces(engine).cost("spark", 4.0) - 16.0) < 0.1  # one that waited for its worker does not count
+    assert Paces(engine).cost("other", 4.0) == 4.0
+
+
+def test_a_model_that_takes_long_fills_the_queue_sooner(tmp_path):
+    service = service_of(Settings(home=tmp_path), f"sqlite:///{tmp_path / 'j.sqlite'}", tmp_path / "files")
+    service = replace(service, most_waiting=10.0)
+    service.paces._known["tiny"] = (float("inf"), 6.0)
+    asked = {"prompt": "a boat", "seconds": "1", "size": "128x128"}
+    with TestClient(api_app(service), headers={"Authorization": "Bearer any"}) as http:
+        assert [http.post("/v1/videos", json=asked).status_code for _ in range(2)] == [200, 429]
+    (job,), _ = service.jobs.page("operator", Wanted())
+    assert job.cost == 6.0

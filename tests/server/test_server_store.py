@@ -75,7 +75,7 @@ def test_what_is_deleted_is_gone(store, tmp_path):
     store.delete(DIGEST)
     store.delete(DIGEST)
     assert not store.has(DIGEST)
-    with pytest.raises(FailureError, match=r"the storage .* fails"):
+    with pytest.raises(MissingError, match=r"the storage .* has no such file"):
         store.fetch(DIGEST, tmp_path / "back")
 
 

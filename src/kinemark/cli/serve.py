@@ -40,14 +40,10 @@ def serve(
     import uvicorn
 
     from kinemark.catalogue import find_model
-    from kinemark.server.accounts import Accounts
     from kinemark.server.app import api_app
     from kinemark.server.batcher import look_after
-    from kinemark.server.batches import Batches
     from kinemark.server.courier import LOOK, deliver
     from kinemark.server.database import open_database
-    from kinemark.server.files import Files
-    from kinemark.server.jobs import Jobs
     from kinemark.server.names import read_names
     from kinemark.server.on_ray import RayWorkers, parse_workers
     from kinemark.server.processes import Workers
@@ -56,7 +52,6 @@ def serve(
     from kinemark.server.store import open_store
     from kinemark.server.sweep import SWEEP, sweep
     from kinemark.server.tracing import start_tracing
-    from kinemark.server.webhooks import Webhooks
     from kinemark.settings import load_settings
 
     settings = load_settings()
@@ -65,24 +60,26 @@ def serve(
     beside, on_ray = parse_workers(workers)
     settings.home.mkdir(parents=True, exist_ok=True)
     where, files = database or settings.database_url, storage or settings.storage_url
-    engine = open_database(where)
-    store, accounts, jobs = open_store(files), Accounts(engine), Jobs(engine)
-    keyless = host in _HERE and not accounts.any()
-    if not keyless and not accounts.all():
+    service = Service.on(
+        open_database(where),
+        open_store(files),
+        settings,
+        read_names(settings.aliases_path, model),
+        keyless=host in _HERE,
+    )
+    if not service.keyless and not service.accounts.all():
         raise RequestError(f"nobody has a key, and {host} can be reached by others; make one: kinemark keys create")
-    names, webhooks = read_names(settings.aliases_path, model), Webhooks(engine)
-    service = Service(jobs, store, accounts, webhooks, Files(engine), Batches(engine), settings, names, keyless)
     console = err()
-    console.print(f"Serving at http://{host}:{port}/v1 ({'no keys asked for' if keyless else 'with API keys'})")
+    console.print(f"Serving at http://{host}:{port}/v1 ({'no keys asked for' if service.keyless else 'with API keys'})")
     console.print(f"Use it: OPENAI_BASE_URL=http://{host}:{port}/v1 python your_script.py", soft_wrap=True)
-    arguments = ["--database", where, "--storage", files]
-    sweeping = partial(sweep, service)
-    delivering, batching = partial(deliver, webhooks, private=settings.private_webhooks), partial(look_after, service)
+    # What the environment says they read there: an address may hold a password, and arguments are for everybody to see.
+    given = [*(["--database", where] if database else []), *(["--storage", files] if storage else [])]
+    delivering = partial(deliver, service.webhooks, private=settings.private_webhooks)
     with (
-        RayWorkers(settings.ray, where, files, warm=model, most=on_ray) if on_ray else Workers(beside, arguments),
-        repeating(lambda: sweeping() < 0, SWEEP),
+        RayWorkers(settings.ray, where, files, warm=model, most=on_ray) if on_ray else Workers(beside, given),
+        repeating(lambda: sweep(service) < 0, SWEEP),
         repeating(delivering, LOOK),
-        repeating(batching, LOOK),
+        repeating(lambda: look_after(service), LOOK),
     ):
         uvicorn.run(
             api_app(service),

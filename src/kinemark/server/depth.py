@@ -1,19 +1,26 @@
-"""How much waits, and how many workers that asks for."""
+"""How much waits, how long that takes, and how many workers it asks for."""
 
 from __future__ import annotations
 
+import statistics
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, case, func, or_, select
 
-from kinemark.server.jobs import QUEUED, RUNNING
+from kinemark.server.jobs import COMPLETED, QUEUED, RUNNING
 from kinemark.server.tables import JOBS, now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy import Engine
+
+
+#: Clips that are looked back at, and seconds for which what they took is remembered.
+LAST, REMEMBERED = 21, 30.0
+_MOST_MODELS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,45 @@ def depths(engine: Engine) -> dict[str, Depth]:
     with engine.connect() as connection:
         rows = connection.execute(statement).all()
     return {str(model): Depth(int(waits), int(both) - int(waits), float(since)) for model, waits, both, since in rows}
+
+
+class Paces:
+    """What a second of a clip takes a worker, by model: the middle one of the last clips that were made.
+
+    Asked of the database at most every `REMEMBERED` seconds. Nobody has made a clip with a new model yet: it counts as
+    taking as long as it lasts.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, tuple[float, float]] = {}
+
+    def cost(self, model: str, seconds: float) -> float:
+        """About how many seconds of a worker's time a clip takes."""
+        return seconds * self.pace(model)
+
+    def pace(self, model: str) -> float:
+        """Seconds of work for a second of a clip."""
+        until, pace = self._known.get(model, (0.0, 1.0))
+        if time.monotonic() < until:
+            return pace
+        if len(self._known) > _MOST_MODELS:
+            self._known.clear()
+        pace = self._measured(model)
+        self._known[model] = (time.monotonic() + REMEMBERED, pace)
+        return pace
+
+    def _measured(self, model: str) -> float:
+        made = (JOBS.c.model == model, JOBS.c.status == COMPLETED, JOBS.c.seconds > 0)
+        statement = (
+            select((JOBS.c.completed_at - JOBS.c.started_at) / JOBS.c.seconds)
+            .where(*made)
+            .order_by(JOBS.c.completed_at.desc())
+            .limit(LAST)
+        )
+        with self._engine.connect() as connection:
+            paces = [float(pace) for pace in connection.execute(statement).scalars()]
+        return max(0.01, statistics.median(paces)) if paces else 1.0
 
 
 def wanted(depth: Mapping[str, Depth], warm: str, most: int) -> dict[str, int]:

@@ -127,7 +127,8 @@ async def enter(
         # Whoever takes the job over makes the same clip.
         asked=said | {"seed": secrets.randbits(32) if ask.seed is None else ask.seed},
         facts=facts | {TRACE: here()},
-        cost=seconds,
+        cost=await run_in_threadpool(service.paces.cost, model, seconds),
+        seconds=seconds,
         body_digest=digest,
         priority=asked.priority,
         idempotency=sent.name,

@@ -88,6 +88,7 @@ class New:
         asked: everything a worker has to know.
         facts: what the job's answer says beside.
         cost: about how many seconds it takes to compute.
+        seconds: how long the clip is.
         priority: higher ones come first.
         body_digest: of the request, to know it again.
         idempotency: what the client calls the request, if it does.
@@ -103,6 +104,7 @@ class New:
     priority: int = 0
     idempotency: str | None = None
     assets: tuple[Asset, ...] = ()
+    seconds: float = 0.0
 
 
 _COLUMNS: Final = [JOBS.c[field.name] for field in fields(Job)]
@@ -138,6 +140,7 @@ class Jobs:
             "status": QUEUED,
             "priority": new.priority,
             "cost": new.cost,
+            "seconds": new.seconds,
             "model": new.model,
             "asked": dict(new.asked),
             "facts": dict(new.facts),

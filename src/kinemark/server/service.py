@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.concurrency import run_in_threadpool
 
 from kinemark.provenance.records.opening import find_ledger
-from kinemark.server.accounts import EVERYBODY
+from kinemark.server.accounts import EVERYBODY, Accounts
 from kinemark.server.audit import note
-from kinemark.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING
+from kinemark.server.batches import Batches
+from kinemark.server.depth import Paces
+from kinemark.server.files import Files
+from kinemark.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING, Jobs
 from kinemark.server.limits import CHANGES, KEYS, Limits
 from kinemark.server.problems import ProblemError, too_often
+from kinemark.server.webhooks import Webhooks
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from starlette.requests import Request
 
-    from kinemark.server.accounts import Account, Accounts
-    from kinemark.server.batches import Batches
-    from kinemark.server.files import Files
-    from kinemark.server.jobs import Job, Jobs
+    from kinemark.server.accounts import Account
+    from kinemark.server.jobs import Job
     from kinemark.server.limits import Allowance
     from kinemark.server.names import Names
     from kinemark.server.store import Store
-    from kinemark.server.webhooks import Webhooks
     from kinemark.settings import Settings
 
 #: Milliseconds between two looks at a job: clients read it once and keep to it.
@@ -45,6 +47,7 @@ class Service:
         webhooks: where owners want to be told.
         files: what owners keep by id.
         batches: requests that were sent as files.
+        paces: what clips take.
         settings: the installation whose policy judges.
         names: models by what they are asked for as.
         keyless: whether it asks for no keys.
@@ -58,11 +61,37 @@ class Service:
     webhooks: Webhooks
     files: Files
     batches: Batches
+    paces: Paces
     settings: Settings
     names: Names
     keyless: bool = False
     most_waiting: float = 24 * 3600.0
     limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def on(cls, engine: Engine, store: Store, settings: Settings, names: Names, *, keyless: bool = False) -> Service:
+        """A server with everything that it keeps in one database.
+
+        Args:
+            engine: the database.
+            store: where files lie.
+            settings: the installation whose policy judges.
+            names: models by what they are asked for as.
+            keyless: whether no keys are asked for, as long as none was made.
+        """
+        accounts = Accounts(engine)
+        return cls(
+            jobs=Jobs(engine),
+            store=store,
+            accounts=accounts,
+            webhooks=Webhooks(engine),
+            files=Files(engine),
+            batches=Batches(engine),
+            paces=Paces(engine),
+            settings=settings,
+            names=names,
+            keyless=keyless and not accounts.any(),
+        )
 
     async def account(self, request: Request, scope: str = "generate") -> Account:
         """Who asks.

@@ -24,6 +24,7 @@ JOBS: Final = Table(
     Column("status", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("cost", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
     Column("model", String(128), nullable=False),
     Column("asked", JSON, nullable=False),
     Column("facts", JSON, nullable=False),
@@ -41,10 +42,12 @@ JOBS: Final = Table(
     Index("jobs_in_turn", "status", "priority", "created_at"),
     Index("jobs_by_age", "created_at"),
     Index("jobs_of_owner", "owner", "created_at"),
+    Index("jobs_by_model", "model", "status", "completed_at"),
     Index("jobs_once", "owner", "idempotency", unique=True),
 )
-"""One row for each clip that was asked for. `attempts` counts who worked on it, and is the number that a worker has to
-know to change anything: whoever lost the job has an older one. No two were created at the same time."""
+"""One row for each clip that was asked for, `seconds` long and about `cost` seconds of a worker's time. `attempts`
+counts who worked on it, and is the number that a worker has to know to change anything: whoever lost the job has an
+older one. No two were created at the same time."""
 
 ASSETS: Final = Table(
     "assets",
