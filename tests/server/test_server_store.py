@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from kinemark.errors import FailureError, RequestError
-from kinemark.server.store import CHUNK, open_store
+from kinemark.server.store import CHUNK, MissingError, open_store
 
 CONTENT = os.urandom(2 * CHUNK + 12345)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
