@@ -37,6 +37,8 @@ def test_a_clip_that_was_made_here_and_a_picture_that_was_not(server):
     assert c2pa["issuer"] == "this_installation"
     assert c2pa["model"]
     assert c2pa["generated_at"].endswith("Z")
+    for one in told["results"]:
+        assert (one["model"] is None) == (one["outcome"] == "not_detected")
     kinds = {one["type"]: one["outcome"] for one in told["results"]}
     assert kinds["kinemark_watermark"] == "detected"
 

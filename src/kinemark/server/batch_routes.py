@@ -20,6 +20,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from kinemark.server.audit import note
 from kinemark.server.batcher import JSON_LINES
 from kinemark.server.batches import CANCELLED, CANCELLING, COMPLETED, EXPIRED, FAILED, IN_PROGRESS
 from kinemark.server.fields import Metadata, checked
@@ -99,7 +100,9 @@ class _Routes:
     async def keep(self, request: Request) -> Response:
         account = await self._service.account(request)
         try:
-            return JSONResponse(_file(await self._keep(account, await body_of(request))))
+            kept = await self._keep(account, await body_of(request))
+            note(request, file=kept.id)
+            return JSONResponse(_file(kept))
         finally:
             await request.close()
 
@@ -145,6 +148,7 @@ class _Routes:
     async def content(self, request: Request) -> Response:
         file = await self._file(request, await self._service.account(request))
         headers = {"Content-Length": str(file.size), "Content-Disposition": f'attachment; filename="{file.id}"'}
+        note(request, download=file.purpose)
         stream = self._service.store.stream(file.digest, 0, file.size)
         return StreamingResponse(stream, headers=headers, media_type=file.media_type)
 
@@ -159,6 +163,7 @@ class _Routes:
             raise ProblemError(400, message, code="invalid_value", param="input_file_id")
         more = asked.model_dump(exclude={"input_file_id"})
         made = await run_in_threadpool(self._service.batches.add, account.id, file.id, more)
+        note(request, batch=made.id)
         return JSONResponse(await self._told(made))
 
     async def list_batches(self, request: Request) -> Response:

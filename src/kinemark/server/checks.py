@@ -26,7 +26,7 @@ from kinemark.provenance.records.opening import find_ledger
 from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
 from kinemark.server.limits import CONTENT, Limits
-from kinemark.server.problems import ProblemError, too_often
+from kinemark.server.problems import ProblemError, require_soon
 from kinemark.server.uploads import PICTURES, VIDEOS, read_upload, written
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from kinemark.provenance.findings import Finding
+    from kinemark.provenance.records.ledger import Entry
     from kinemark.server.service import Service
 
 _STATES: Final = {"match": "trusted", "hint": "valid", "invalid": "invalid", "none": "not_present"}
@@ -58,7 +59,7 @@ def check_routes(service: Service, limits: Limits) -> list[Route]:
 
     async def check(request: Request) -> Response:
         account = await service.account(request, "verify")
-        _require(limits.wait(account.id, CONTENT), "with this key")
+        require_soon(limits.wait(account.id, CONTENT), "with this key")
         try:
             sent = checked(CheckFields, await body_of(request)).file
             if not isinstance(sent, UploadFile):
@@ -66,17 +67,12 @@ def check_routes(service: Service, limits: Limits) -> list[Route]:
             with written(await read_upload(sent, "file"), PICTURES | VIDEOS, "file") as (path, _):
                 footage = await run_in_threadpool(Footage.of, path)
                 seen = await run_in_threadpool(lambda: footage.fingerprint)
-                _require(limits.wait_for_picture(seen.clip), "about this picture, or one that is nearly the same")
+                require_soon(limits.wait_for_picture(seen.clip), "about this picture, or one that is nearly the same")
                 return JSONResponse(await run_in_threadpool(_told, service, path, footage))
         finally:
             await request.close()
 
     return [Route("/v1/content_provenance_checks", check, methods=["POST"])]
-
-
-def _require(wait: float, what: str) -> None:
-    if wait:
-        raise too_often(wait, what)
 
 
 def _told(service: Service, path: Path, footage: Footage) -> dict[str, Any]:
@@ -87,10 +83,9 @@ def _told(service: Service, path: Path, footage: Footage) -> dict[str, Any]:
     if verified.id and verified.recognised and (records := find_ledger(settings)) is not None:
         with records as ledger:
             entry = ledger.find(verified.id)
-    made = {"model": entry.body["model"] if entry else None, "generated_at": entry.time if entry else None}
-    results = [_c2pa(finding) | made for finding in verified.findings if finding.signal == "credentials"]
+    results = [_c2pa(finding, entry) for finding in verified.findings if finding.signal == "credentials"]
     results += [
-        {"type": f"kinemark_{finding.signal}", "outcome": _outcome(finding), **made}
+        {"type": f"kinemark_{finding.signal}", **_seen(finding, entry)}
         for finding in verified.findings
         if finding.signal not in ("credentials", "other")
     ]
@@ -103,14 +98,14 @@ def _told(service: Service, path: Path, footage: Footage) -> dict[str, Any]:
     }
 
 
-def _c2pa(finding: Finding) -> dict[str, Any]:
-    return {
-        "type": "c2pa",
-        "outcome": _outcome(finding),
-        "validation_state": _STATES[finding.verdict],
-        "issuer": finding.detail.get("signer"),
-    }
+def _c2pa(finding: Finding, entry: Entry | None) -> dict[str, Any]:
+    state = {"validation_state": _STATES[finding.verdict], "issuer": finding.detail.get("signer")}
+    return {"type": "c2pa", **_seen(finding, entry), **state}
 
 
-def _outcome(finding: Finding) -> str:
-    return "not_detected" if finding.verdict == "none" else "detected"
+def _seen(finding: Finding, entry: Entry | None) -> dict[str, Any]:
+    """What a signal says; what made it and when is the ledger's word, and stands where the signal was found."""
+    if finding.verdict == "none" or entry is None:
+        outcome = "not_detected" if finding.verdict == "none" else "detected"
+        return {"outcome": outcome, "model": None, "generated_at": None}
+    return {"outcome": "detected", "model": entry.body["model"], "generated_at": entry.time}

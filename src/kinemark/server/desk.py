@@ -28,7 +28,7 @@ from kinemark.server.audit import note
 from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
 from kinemark.server.limits import CASES, LOOKS, Limits
-from kinemark.server.problems import ProblemError, too_often
+from kinemark.server.problems import ProblemError, require_soon, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,7 +71,7 @@ def desk_routes(service: Service, limits: Limits) -> list[Route]:
 
     def opening(kind: Kind) -> Callable[[Request], Awaitable[Response]]:
         async def opened(request: Request) -> Response:
-            _require(limits, request, CASES)
+            require_soon(limits.wait(source_of(request), CASES), "from this address")
             asked = checked(CaseFields, await body_of(request))
             case = await run_in_threadpool(_open, service, kind, asked)
             note(request, case=case.id, subject=case.subject)
@@ -80,7 +80,7 @@ def desk_routes(service: Service, limits: Limits) -> list[Route]:
         return opened
 
     async def told(request: Request) -> Response:
-        _require(limits, request, LOOKS)
+        require_soon(limits.wait(source_of(request), LOOKS), "from this address")
         id_ = request.path_params["case_id"]
         return JSONResponse(await run_in_threadpool(_statement, service, id_))
 
@@ -88,12 +88,6 @@ def desk_routes(service: Service, limits: Limits) -> list[Route]:
         *(Route(f"/v1/{path}", opening(kind), methods=["POST"]) for path, kind in OPEN.items()),
         Route("/v1/cases/{case_id}", told, methods=["GET"]),
     ]
-
-
-def _require(limits: Limits, request: Request, allowance: Any) -> None:  # noqa: ANN401
-    wait = limits.wait(request.client.host if request.client else "", allowance)
-    if wait:
-        raise too_often(wait, "from this address")
 
 
 def _open(service: Service, kind: Kind, asked: CaseFields) -> Case:

@@ -55,11 +55,25 @@ class ProblemError(Exception):
         return JSONResponse({"error": self.error}, self.status, self.headers)
 
 
-def too_often(wait: float, what: str) -> ProblemError:
-    """The answer to somebody who asks too much; clients wait for as long as it says, and ask again."""
-    seconds = max(1, math.ceil(wait))
-    message = f"too many requests {what}; ask again in {seconds} s"
-    return ProblemError(429, message, code="rate_limit_exceeded", headers={"Retry-After": str(seconds)})
+def require_soon(wait: float, what: str) -> None:
+    """Make sure that somebody need not wait; clients wait for as long as they are told, and ask again.
+
+    Args:
+        wait: seconds until it may be asked (`Limits`).
+        what: of whom or what there was too much: "with this key".
+
+    Raises:
+        ProblemError: 429.
+    """
+    if wait:
+        seconds = max(1, math.ceil(wait))
+        message = f"too many requests {what}; ask again in {seconds} s"
+        raise ProblemError(429, message, code="rate_limit_exceeded", headers={"Retry-After": str(seconds)})
+
+
+def source_of(request: Request) -> str:
+    """The address that asks."""
+    return request.client.host if request.client else ""
 
 
 def refused(error: RefusedError) -> dict[str, Any]:

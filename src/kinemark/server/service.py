@@ -18,7 +18,7 @@ from kinemark.server.depth import Paces
 from kinemark.server.files import Files
 from kinemark.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING, Jobs
 from kinemark.server.limits import CHANGES, KEYS, Limits
-from kinemark.server.problems import ProblemError, too_often
+from kinemark.server.problems import ProblemError, require_soon, source_of
 from kinemark.server.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from kinemark.server.accounts import Account
     from kinemark.server.jobs import Job
-    from kinemark.server.limits import Allowance
     from kinemark.server.names import Names
     from kinemark.server.store import Store
     from kinemark.settings import Settings
@@ -110,7 +109,7 @@ class Service:
             return EVERYBODY
         account = self.accounts.believed(key.strip())
         if account is None:
-            self._count(request.client.host if request.client else "", KEYS, "from this address")
+            require_soon(self.limits.wait(source_of(request), KEYS), "from this address")
             account = await run_in_threadpool(self.accounts.find, key.strip())
         if account is None:
             raise ProblemError(
@@ -121,13 +120,8 @@ class Service:
             may = ", ".join(sorted(account.scopes))
             raise ProblemError(403, f"this API key may {may}, and not {scope}", code="insufficient_scope")
         if request.method != "GET":
-            self._count(account.id, CHANGES, "with this key")
+            require_soon(self.limits.wait(account.id, CHANGES), "with this key")
         return account
-
-    def _count(self, source: str, allowance: Allowance, what: str) -> None:
-        wait = self.limits.wait(source, allowance)
-        if wait:
-            raise too_often(wait, what)
 
     async def job(self, request: Request, account: Account) -> Job:
         """The job that a path names.
