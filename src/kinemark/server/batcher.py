@@ -9,7 +9,6 @@ import asyncio
 import json
 import secrets
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,7 +59,7 @@ def look_after(service: Service) -> bool:
     _settle(service, batch)
     if batch.status == CANCELLING:
         _end(service, batch, CANCELLED, "the batch was cancelled before this clip was made")
-    elif batch.expires_at < time.time():
+    elif service.batches.out_of_time(batch):
         _end(service, batch, EXPIRED, "the batch ran out of time before this clip was made")
     elif _enter(service, batch):
         service.batches.later(batch, AGAIN)

@@ -132,6 +132,12 @@ class Batches:
         taken = update(BATCHES).where(BATCHES.c.id == following.scalar_subquery()).values(next_at=now() + HELD)
         return self._one(taken.returning(*_COLUMNS))
 
+    def out_of_time(self, batch: Batch) -> bool:
+        """Whether a batch has had its time, by the database's clock."""
+        statement = select(BATCHES.c.expires_at < now()).where(BATCHES.c.id == batch.id)
+        with self._single.connect() as connection:
+            return bool(connection.execute(statement).scalar_one_or_none())
+
     def later(self, batch: Batch, seconds: float) -> None:
         """Say when a batch is to be looked after again, unless it is over."""
         statement = update(BATCHES).where(BATCHES.c.id == batch.id, BATCHES.c.status.not_in(ENDS))
