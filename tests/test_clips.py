@@ -64,7 +64,7 @@ def test_a_refusal_on_the_way_leaves_no_file_and_no_entry(model, tmp_path):
     assert [len(block) for block in seen] == [1, 8]
     assert list(tmp_path.iterdir()) == []
     with Ledger.open(load_settings().ledger_path) as ledger:
-        assert ledger._connection.execute("SELECT count(*) FROM entries").fetchone() == (0,)
+        assert ledger._backing._connection.execute("SELECT count(*) FROM entries").fetchone() == (0,)
 
 
 def test_what_expands_a_prompt_is_judged_too(model):

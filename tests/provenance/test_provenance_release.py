@@ -36,7 +36,7 @@ def events(settings):
         return []
     with Ledger.open(settings.ledger_path) as ledger:
         assert ledger.verify_chain() == []
-        return [row[0] for row in ledger._connection.execute("SELECT event FROM entries ORDER BY seq")]
+        return [row[0] for row in ledger._backing._connection.execute("SELECT event FROM entries ORDER BY seq")]
 
 
 def test_one_file_arrives_marked_signed_and_recorded(released_once):
