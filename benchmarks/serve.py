@@ -1,11 +1,16 @@
 """The server under load: many clients that poll, a long queue, and a worker beside it.
 
     python benchmarks/serve.py [--clients 200] [--queued 2000] [--seconds 60] [--database URL] [--json]
+    python benchmarks/serve.py --peer PYTHON [...]
     python benchmarks/serve.py --overhead [--rounds 7] [--json]
 
 Starts `kinemark serve` with one worker (niced) and its state in a new folder, enters jobs, and has so many clients ask
 for the status of one each, once a second. Prints the times of answers (milliseconds), what the server's memory did, and
 whether every job is still there. `submit_per_s` is how fast jobs were entered, one after the other by 16 clients.
+
+With --peer, the Python of an environment in which SGLang Diffusion is, its routes are asked by the same clients afterwards,
+with as many jobs in its store and no engine beside them. Both servers are killed then and begun again: `kept` is the
+share of jobs that each still knows.
 
 With --overhead, a worker that takes a job from the queue, makes it and enters it, in turn with `begin` and `Take.save`
 of the same clip: `overhead` is what the first takes beyond the second, as a share of it.
@@ -139,7 +144,8 @@ async def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     common = ["--database", database, "--storage", f"{folder}/files"]
     kinemark = [sys.executable, "-m", "kinemark"]
     environment = os.environ | {"KINEMARK_HOME": folder}
-    server = subprocess.Popen([*kinemark, "serve", "--port", str(port), "--workers", "0", *common], env=environment)
+    serve = [*kinemark, "serve", "--port", str(port), "--workers", "0", *common]
+    server = subprocess.Popen(serve, env=environment)
     niced = ["nice", "-n", "19", *kinemark, "worker", *common]
     worker = subprocess.Popen(niced, env=environment, stderr=subprocess.DEVNULL)
     try:
@@ -147,12 +153,47 @@ async def measure(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
         ids, rate = await enter(url, arguments.queued)
         figures = await poll(url, ids, arguments.clients, arguments.seconds, server.pid)
         figures |= {"submit_per_s": rate, "lost": len(ids) - await count(url)}
+        if arguments.peer:
+            server = await begun_again(server, serve, url, environment)
+            figures["kept"] = await count(url) / len(ids)
     finally:
         for process in (worker, server):
             process.send_signal(signal.SIGTERM)
         for process in (worker, server):
             process.wait(30)
+    if arguments.peer:
+        figures |= await measure_peer(arguments)
+        figures["p99_ratio"] = figures["p99_ms"] / figures["peer_p99_ms"]
     return figures
+
+
+async def begun_again(
+    server: subprocess.Popen[bytes], command: list[str], url: str, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Kill a server and begin it again, as whatever runs it would."""
+    server.kill()
+    server.wait()
+    server = subprocess.Popen(command, env=environment)
+    await wait_until_ready(url)
+    return server
+
+
+async def measure_peer(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The same of SGLang's routes."""
+    port = free_port()
+    url, script = f"http://127.0.0.1:{port}", str(Path(__file__).with_name("sglang_jobs.py"))
+    environment = dict(os.environ)
+    server = subprocess.Popen([arguments.peer, script, str(port), str(arguments.queued)], env=environment)
+    try:
+        await wait_until_ready(url)
+        ids = [f"video_{number}" for number in range(arguments.queued)]
+        figures = await poll(url, ids, arguments.clients, arguments.seconds, server.pid)
+        server = await begun_again(server, [arguments.peer, script, str(port), "0"], url, environment)
+        figures["kept"] = await count(url) / len(ids)
+    finally:
+        server.terminate()
+        server.wait(30)
+    return {f"peer_{name}": value for name, value in figures.items()}
 
 
 def overhead(rounds: int, folder: str) -> dict[str, float]:
@@ -200,6 +241,7 @@ def main() -> None:
     parser.add_argument("--queued", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--database", help="of another kind; an empty one")
+    parser.add_argument("--peer", help="the Python of an environment with SGLang Diffusion")
     parser.add_argument("--overhead", action="store_true", help="what a job takes beyond its clip")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print one flat object")
