@@ -8,9 +8,9 @@ Starts `kinemark serve` with one worker (niced) and its state in a new folder, e
 for the status of one each, once a second. Prints the times of answers (milliseconds), what the server's memory did, and
 whether every job is still there. `submit_per_s` is how fast jobs were entered, one after the other by 16 clients.
 
-With --peer, the Python of an environment in which SGLang Diffusion is, its routes are asked by the same clients afterwards,
-with as many jobs in its store and no engine beside them. Both servers are killed then and begun again: `kept` is the
-share of jobs that each still knows.
+With --peer, the Python of an environment in which SGLang Diffusion is, its routes are asked by the same clients
+afterwards, with as many jobs in its store and no engine beside them. Both servers are killed then and begun again:
+`kept` is the share of jobs that each still knows.
 
 With --overhead, a worker that takes a job from the queue, makes it and enters it, in turn with `begin` and `Take.save`
 of the same clip: `overhead` is what the first takes beyond the second, as a share of it.

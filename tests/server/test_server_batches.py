@@ -278,6 +278,13 @@ def test_an_input_file_that_is_gone(desk):
     assert desk.told(batch)["errors"]["data"][0]["code"] == "file_not_found"
 
 
+def test_an_input_file_whose_content_is_gone(desk):
+    batch = desk.batch(line("one"))
+    desk.service.store.delete(desk.service.files.get(batch["input_file_id"], "operator").digest)
+    desk.step()
+    assert desk.told(batch)["errors"]["data"][0]["code"] == "file_not_found"
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

@@ -34,6 +34,20 @@ def test_what_does_not_answer_is_waited_for():
     assert not errors
 
 
+def test_what_fails_in_a_new_way_is_told_and_ends_nothing(caplog):
+    stop, errors = threading.Event(), [ZeroDivisionError("what?")]
+
+    def step():
+        if errors:
+            raise errors.pop()
+        stop.set()
+        return True
+
+    repeat(step, 0.001, stop)
+    assert "failed unexpectedly" in caplog.text
+    assert "ZeroDivisionError: what?" in caplog.text
+
+
 def test_it_ends_with_its_context():
     before, stepped = threading.active_count(), threading.Event()
 

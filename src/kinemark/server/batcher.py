@@ -27,6 +27,7 @@ from kinemark.server.files import BATCH_OUTPUT
 from kinemark.server.jobs import COMPLETED as MADE
 from kinemark.server.jobs import FAILED as NOT_MADE
 from kinemark.server.problems import ProblemError, refused
+from kinemark.server.store import MissingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,19 +70,24 @@ def look_after(service: Service) -> bool:
 
 
 def _validate(service: Service, batch: Batch) -> None:
-    with tempfile.TemporaryDirectory(prefix="kinemark-") as folder:
-        path = Path(folder) / "lines.jsonl"
-        file = service.files.get(batch.input_file, batch.owner)
-        if file is None:
-            errors = [_error("file_not_found", "the input file was deleted", None)]
-            service.batches.end(batch, FAILED, errors=errors)
-            return
-        service.store.fetch(file.digest, path)
-        lines, errors = read_lines(path)
+    lines, errors = _read(service, batch)
     if errors:
         service.batches.end(batch, FAILED, errors=errors)
     else:
         service.batches.begin(batch, lines)
+
+
+def _read(service: Service, batch: Batch) -> tuple[list[Line], list[dict[str, Any]]]:
+    file = service.files.get(batch.input_file, batch.owner)
+    if file is None:
+        return [], [_error("file_not_found", "the input file was deleted", None)]
+    with tempfile.TemporaryDirectory(prefix="kinemark-") as folder:
+        path = Path(folder) / "lines.jsonl"
+        try:
+            service.store.fetch(file.digest, path)
+        except MissingError as error:
+            return [], [_error("file_not_found", str(error), None)]
+        return read_lines(path)
 
 
 def read_lines(path: Path) -> tuple[list[Line], list[dict[str, Any]]]:

@@ -20,13 +20,17 @@ _LOG: Final = logging.getLogger(__name__)
 def repeat(step: Callable[[], bool], pause: float, stop: threading.Event) -> None:
     """Take a step until `stop` is set; after one that found nothing to do, or failed, pause for so many seconds.
 
-    A database or a storage that does not answer is waited for.
+    A database or a storage that does not answer is waited for; and what fails in a new way is told in the log, and does
+    not end what has to go on.
     """
     while not stop.is_set():
         try:
             again = step()
         except (SQLAlchemyError, KinemarkError):
             _LOG.warning("%s failed; it is tried again", getattr(step, "__name__", step), exc_info=True)
+            again = False
+        except Exception:  # noqa: BLE001  a thread that ended without a word would be missed by nobody
+            _LOG.exception("%s failed unexpectedly", getattr(step, "__name__", step))
             again = False
         if not again:
             stop.wait(pause)
