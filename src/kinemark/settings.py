@@ -11,7 +11,8 @@
 | RAY_ADDRESS | the Ray cluster whose machines make clips, such as head:6379 | this machine |
 | KINEMARK_STORAGE | the server's files: a folder, or s3://bucket/prefix | in KINEMARK_HOME |
 | KINEMARK_AUDIT_PROMPTS | 1: the server's audit log holds prompts, too | no |
-| KINEMARK_PRIVATE_WEBHOOKS | 1: webhooks may go to addresses of private networks, and without TLS | no |
+| KINEMARK_FETCH_IMAGES | 1: the server fetches pictures that requests name by their address | no |
+| KINEMARK_PRIVATE_ADDRESSES | 1: the server may ask at addresses of private networks, and without TLS | no |
 | OTEL_EXPORTER_OTLP_ENDPOINT | where the server and its workers send traces | nowhere |
 | KINEMARK_PROFILES | legal profiles whose labels and tags every release carries, such as eu,china | none |
 """
@@ -42,8 +43,9 @@ class Settings:
     ledger: str = ""
     ray: str = ""
     traces: str = ""
-    private_webhooks: bool = False
+    private_addresses: bool = False
     audit_prompts: bool = False
+    fetch_images: bool = False
     weights: str = ""
     reuse: float = 0.0
 
@@ -158,7 +160,8 @@ def load_settings() -> Settings:
         ray=os.environ.get("RAY_ADDRESS", ""),
         traces=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
         ledger=_ledger(os.environ.get("KINEMARK_LEDGER", "")),
-        private_webhooks=os.environ.get("KINEMARK_PRIVATE_WEBHOOKS", "") == "1",
+        private_addresses=os.environ.get("KINEMARK_PRIVATE_ADDRESSES", "") == "1",
+        fetch_images=os.environ.get("KINEMARK_FETCH_IMAGES", "") == "1",
         audit_prompts=os.environ.get("KINEMARK_AUDIT_PROMPTS", "") == "1",
         weights=_weights(os.environ.get("KINEMARK_WEIGHTS", "")),
         reuse=_reuse(os.environ.get("KINEMARK_REUSE") or "0"),

@@ -74,7 +74,7 @@ def serve(
     console.print(f"Use it: OPENAI_BASE_URL=http://{host}:{port}/v1 python your_script.py", soft_wrap=True)
     # What the environment says they read there: an address may hold a password, and arguments are for everybody to see.
     given = [*(["--database", where] if database else []), *(["--storage", files] if storage else [])]
-    delivering = partial(deliver, service.webhooks, private=settings.private_webhooks)
+    delivering = partial(deliver, service.webhooks, private=settings.private_addresses)
     with (
         RayWorkers(settings.ray, where, files, warm=model, most=on_ray) if on_ray else Workers(beside, given),
         repeating(lambda: sweep(service) < 0, SWEEP),

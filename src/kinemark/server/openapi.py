@@ -36,6 +36,7 @@ _FIELDS: Final[dict[str, Any]] = {
         "oneOf": [
             {"type": "string", "description": "A picture, in a form.", "contentMediaType": "application/octet-stream"},
             {"type": "object", "properties": {"image_url": _TEXT}, "required": ["image_url"]},
+            {"type": "object", "properties": {"file_id": _TEXT}, "required": ["file_id"]},
         ]
     },
 }

@@ -1,6 +1,7 @@
-"""Files that are given with a request: as a part of a form, as a data URL, or as what this server made before.
+"""Files that are given with a request: a part of a form, a data URL, a file by its id, or what this server made before.
 
-Nothing is fetched from addresses: that is how servers are made to attack others.
+Nothing is fetched from addresses unless the operator allows it, and then only as `outside` has it: that is how servers
+are made to attack others.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ import base64
 import binascii
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from kinemark.data.video import media_kind, read_shape
 from kinemark.errors import RequestError
 from kinemark.server.jobs import COMPLETED, Asset
+from kinemark.server.outside import asked
 from kinemark.server.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 PICTURES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 VIDEOS: Final = {"video/mp4": ".mp4", "video/quicktime": ".mov", "video/webm": ".webm", "video/x-matroska": ".mkv"}
 MOST_BYTES: Final = 100 << 20
+#: Bytes of a picture that is fetched, and seconds that it may take.
+MOST_FETCHED, PATIENCE = 20 << 20, 10.0
 #: Bytes of a file of requests.
 MOST_LINES: Final = 200 << 20
 _HEADS: Final = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
@@ -52,7 +58,8 @@ async def give_picture(service: Service, account: Account, role: str, sent: Any,
     if isinstance(sent, UploadFile):
         return await _kept(service, role, await read_upload(sent, param), PICTURES, param)
     if isinstance(sent, dict) and isinstance(sent.get("image_url"), str) and len(sent) == 1:
-        return await _kept(service, role, _decoded(sent["image_url"], param), PICTURES, param)
+        content = await run_in_threadpool(_at, service, sent["image_url"], param)
+        return await _kept(service, role, content, PICTURES, param)
     if isinstance(sent, dict) and isinstance(sent.get("file_id"), str) and len(sent) == 1:
         return await _by_id(service, account, role, sent["file_id"], param)
     kind = "a string" if isinstance(sent, str) else f"a {type(sent).__name__}"
@@ -146,10 +153,45 @@ async def read_upload(sent: UploadFile, param: str) -> bytes:
     return content
 
 
+def _at(service: Service, url: str, param: str) -> bytes:
+    """The content of a picture by its URL."""
+    if url.startswith("data:"):
+        return _decoded(url, param)
+    settings = service.settings
+    if not settings.fetch_images:
+        message = f"{param}.image_url is no data URL; addresses are not fetched here: send the picture itself"
+        raise ProblemError(400, message, code="invalid_value", param=param)
+    try:
+        return _fetched(url, private=settings.private_addresses)
+    except RequestError as error:
+        raise ProblemError(400, f"{param}.image_url: {error}", code="invalid_value", param=param) from error
+    except (httpx.HTTPError, OSError) as error:
+        message = f"{param}.image_url does not answer ({type(error).__name__}); send the picture itself"
+        raise ProblemError(400, message, code="image_unreachable", param=param) from error
+
+
+def _fetched(url: str, *, private: bool) -> bytes:
+    """What lies at an address, in one piece and soon.
+
+    Raises:
+        RequestError: it may not be asked for, is not there, is too long, or takes too long.
+    """
+    content, until = bytearray(), time.monotonic() + PATIENCE
+    accepted = {"accept": ", ".join(PICTURES)}
+    with asked("GET", url, private=private, patience=PATIENCE, headers=accepted) as answer:
+        if answer.status_code != 200:
+            raise RequestError(f"it is answered with {answer.status_code}; give the address of the picture itself")
+        for piece in answer.iter_raw():
+            content += piece
+            if len(content) > MOST_FETCHED or time.monotonic() > until:
+                raise RequestError(f"it has more than {MOST_FETCHED >> 20} MiB, or takes more than {PATIENCE:g} s")
+    return bytes(content)
+
+
 def _decoded(url: str, param: str) -> bytes:
     head, _, data = url.partition(",")
-    if not head.startswith("data:") or not head.endswith(";base64"):
-        message = f"{param}.image_url is no data URL; addresses are not fetched here: send the picture itself"
+    if not head.endswith(";base64"):
+        message = f"{param}.image_url is a data URL without base64; encode it so"
         raise ProblemError(400, message, code="invalid_value", param=param)
     try:
         return base64.b64decode(data, validate=True)

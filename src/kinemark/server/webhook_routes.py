@@ -21,9 +21,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kinemark.errors import RequestError
-from kinemark.server.courier import require_url, send
+from kinemark.server.courier import send
 from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
+from kinemark.server.outside import require_url
 from kinemark.server.pages import Wanted, asked_page, page_of
 from kinemark.server.problems import ProblemError
 from kinemark.server.webhooks import EVENTS, event_body
@@ -96,7 +97,7 @@ def webhook_routes(service: Service) -> list[Route]:
 
 class _Routes:
     def __init__(self, service: Service) -> None:
-        self._service, self._private = service, service.settings.private_webhooks
+        self._service, self._private = service, service.settings.private_addresses
 
     async def create(self, request: Request) -> Response:
         account = await self._service.account(request)
