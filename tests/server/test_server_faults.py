@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -286,6 +287,41 @@ def test_an_upload_onto_a_full_disk_is_answered_and_enters_nothing(small_disk, t
         assert http.get("/v1/videos").json()["data"] == []
         ballast.unlink()
         assert http.post("/v1/videos", data=asked, files=files).status_code == 200
+
+
+def test_a_worker_that_is_not_heard_of_loses_its_job_and_delivers_nothing(database, tmp_path, monkeypatch):
+    """Its network is cut while it works: another makes the clip, and what the first one made enters nowhere."""
+    service = service_of(Settings(home=tmp_path / "home"), database, tmp_path / "files")
+    id_ = ask(service, 1).id
+    cut, other = (
+        Worker(service.jobs, service.store, service.settings, name=name, lease=0.3) for name in ("cut", "other")
+    )
+    renew = service.jobs.renew
+
+    def unheard(job, *rest):
+        if job.worker == "cut":
+            raise OperationalError("update", {}, OSError("no route"))
+        return renew(job, *rest)
+
+    monkeypatch.setattr(service.jobs, "renew", unheard)
+    monkeypatch.setattr("kinemark.server.worker.BEAT", 0.05)
+    keep_files, made = Worker._keep_files, threading.Event()
+
+    def late(worker, released, folder):
+        if worker is cut:
+            assert made.wait(60)
+        return keep_files(worker, released, folder)
+
+    monkeypatch.setattr(Worker, "_keep_files", late)
+    first = threading.Thread(target=cut.work)
+    first.start()
+    wait_for(lambda: service.jobs.get(id_).worker == "cut", 10, "it did not begin")
+    wait_for(other.work, 10, "nobody took it over")
+    made.set()
+    first.join(60)
+    job = service.jobs.get(id_)
+    assert (job.status, job.worker, job.attempts) == (COMPLETED, "other", 2)
+    assert check_all(service, [id_], tmp_path) == 1
 
 
 def test_clocks_that_jump_change_nothing(database, tmp_path, monkeypatch):
