@@ -45,8 +45,9 @@ def test_a_case_begins_its_clock_and_can_be_asked_for(server, path, kind, hours)
 
 def test_what_is_taken_down_is_given_to_nobody(server, capsys, monkeypatch):
     service, http = server
-    video = http.post("/v1/videos", json=BOAT, headers=KEY).json()
+    video = http.post("/v1/videos", json=BOAT | {"preview": True}, headers=KEY).json()
     Worker(service.jobs, service.store, service.settings).work()
+    assert http.get(f"/v1/videos/{video['id']}/preview", headers=KEY).status_code == 200
     content = f"/v1/videos/{video['id']}/content"
     assert http.get(content, headers=KEY).status_code == 200
     told = report(http, "takedowns", subject=video["id"], ground="intimate").json()
@@ -57,6 +58,8 @@ def test_what_is_taken_down_is_given_to_nobody(server, capsys, monkeypatch):
     for variant in ("video", "thumbnail", "spritesheet"):
         gone = http.get(content, params={"variant": variant}, headers=KEY)
         assert error_of(gone, 404)["code"] == "video_taken_down"
+    gone = http.get(f"/v1/videos/{video['id']}/preview", headers=KEY)
+    assert error_of(gone, 404)["code"] == "video_taken_down"
     again = http.post(f"/v1/videos/{video['id']}/remix", json={"prompt": "a blue boat"}, headers=KEY).json()
     Worker(service.jobs, service.store, service.settings).work()
     failed = http.get(f"/v1/videos/{again['id']}", headers=KEY).json()

@@ -188,6 +188,8 @@ class _Routes:
             raise ProblemError(
                 404, "this clip was asked for without a preview; ask with preview: true", code="no_preview"
             )
+        await self._require_standing(job)
+        note(request, download="preview")
         return StreamingResponse(self._pieces(job, account), headers=_LIVE, media_type="video/mp4")
 
     async def _pieces(self, job: Job | None, account: Account) -> AsyncIterator[bytes]:
@@ -221,9 +223,7 @@ class _Routes:
         asset = (await run_in_threadpool(self._service.jobs.assets, job.id)).get(variant)
         if asset is None or job.status != COMPLETED:
             raise _not_there(job)
-        if await run_in_threadpool(self._service.taken_down, job):
-            message = f"the video {job.id} was taken down; nobody is given it any more"
-            raise ProblemError(404, message, code="video_taken_down", headers={"x-should-retry": "false"})
+        await self._require_standing(job)
         note(request, download=variant)
         etag = f'"{asset.digest}"'
         headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600, immutable"}
@@ -237,6 +237,11 @@ class _Routes:
         headers |= {"Content-Disposition": f'attachment; filename="{name}"'}
         stream = self._service.store.stream(asset.digest, start, stop)
         return StreamingResponse(stream, 206 if partial else 200, headers, asset.media_type)
+
+    async def _require_standing(self, job: Job) -> None:
+        if await run_in_threadpool(self._service.taken_down, job):
+            message = f"the video {job.id} was taken down; nobody is given it any more"
+            raise ProblemError(404, message, code="video_taken_down", headers={"x-should-retry": "false"})
 
     async def _remixed(
         self, request: Request, account: Account, asked: RemixFields, asset: Asset, source: Job | None
