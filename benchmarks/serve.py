@@ -3,6 +3,7 @@
     python benchmarks/serve.py [--clients 200] [--queued 2000] [--seconds 60] [--database URL] [--json]
     python benchmarks/serve.py --peer PYTHON [...]
     python benchmarks/serve.py --overhead [--rounds 7] [--json]
+    python benchmarks/serve.py --resume [--json]
 
 Starts `kinemark serve` with one worker (niced) and its state in a new folder, enters jobs, and has so many clients ask
 for the status of one each, once a second. Prints the times of answers (milliseconds), what the server's memory did, and
@@ -14,6 +15,9 @@ afterwards, with as many jobs in its store and no engine beside them. Both serve
 
 With --overhead, a worker that takes a job from the queue, makes it and enters it, in turn with `begin` and `Take.save`
 of the same clip: `overhead` is what the first takes beyond the second, as a share of it.
+
+With --resume, a clip of half a minute whose worker is told to stop halfway, and the same from the beginning: `resumed`
+is what the second attempt takes, as a share of the whole.
 """
 
 from __future__ import annotations
@@ -31,11 +35,14 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from kinemark.server.jobs import Job
 
 HEADERS = {"Authorization": "Bearer anything"}
 ASKED = {"prompt": "a red sailboat drifts right across the sea", "seconds": "1", "size": "128x128"}
@@ -234,6 +241,40 @@ def overhead(rounds: int, folder: str) -> dict[str, float]:
     return {"alone_s": alone, "served_s": served, "overhead": statistics.median(b / a for a, b in pairs) - 1}
 
 
+def resume(folder: str) -> dict[str, float]:
+    """What an interrupted clip takes the worker that goes on with it."""
+    from kinemark.server.asks import Generate
+    from kinemark.server.database import open_database
+    from kinemark.server.jobs import Jobs, New
+    from kinemark.server.store import open_store
+    from kinemark.server.worker import Worker
+    from kinemark.settings import Settings
+
+    jobs, store = Jobs(open_database(f"sqlite:///{folder}/jobs.sqlite")), open_store(f"{folder}/files")
+    settings = Settings(home=Path(folder) / "home")
+    asked = Generate(prompt=ASKED["prompt"], size=(256, 256), seconds=30.0, seed=1).model_dump(mode="json")
+
+    def attempt(stop_at: int) -> float:
+        worker = Worker(jobs, store, settings, checkpoint=1.0)
+        renew = jobs.renew
+
+        def watched(job: Job, progress: int, lease: float) -> bool:
+            if progress >= stop_at:
+                worker.stop.set()
+            return renew(job, progress, lease)
+
+        with patch.object(jobs, "renew", watched):
+            start = time.perf_counter()
+            worker.work()
+            return time.perf_counter() - start
+
+    figures = {}
+    for name, stops in (("whole_s", [101]), ("halves_s", [50, 101])):
+        jobs.add(New("me", "spark", asked, {}, 30.0, name))
+        figures[name] = [attempt(stop) for stop in stops][-1]
+    return figures | {"resumed": figures["halves_s"] / figures["whole_s"]}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -243,11 +284,17 @@ def main() -> None:
     parser.add_argument("--database", help="of another kind; an empty one")
     parser.add_argument("--peer", help="the Python of an environment with SGLang Diffusion")
     parser.add_argument("--overhead", action="store_true", help="what a job takes beyond its clip")
+    parser.add_argument("--resume", action="store_true", help="what is left of a clip whose worker was stopped halfway")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print one flat object")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kinemark-bench-", ignore_cleanup_errors=True) as folder:
-        figures = overhead(arguments.rounds, folder) if arguments.overhead else asyncio.run(measure(arguments, folder))
+        if arguments.resume:
+            figures: dict[str, Any] = resume(folder)
+        elif arguments.overhead:
+            figures = overhead(arguments.rounds, folder)
+        else:
+            figures = asyncio.run(measure(arguments, folder))
     if arguments.json:
         print(json.dumps(figures))
         return

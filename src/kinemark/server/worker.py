@@ -281,7 +281,7 @@ class Worker:
         """The clip, and pictures of it, whose frames carry its mark."""
         frames = read_video(released.path).frames_THWC
         thumbnail, sheet = folder / "thumbnail.webp", folder / "spritesheet.jpg"
-        Image.fromarray(frames[len(frames) // 2]).save(thumbnail, quality=90)
+        Image.fromarray(frames[len(frames) // 2]).save(thumbnail, quality=90, method=2)
         _sheet_of(frames).save(sheet, quality=88)
         kinds = (
             ("video", released.path, "video/mp4"),
