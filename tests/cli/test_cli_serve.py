@@ -11,18 +11,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from databases import free_port
 
 from command_line import run
 from kinemark.provenance.detect import verify
 from kinemark.settings import Settings
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 def call(url, body=None, method=None, key="anything"):
