@@ -11,9 +11,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from databases import free_port
 
 from command_line import run
+from databases import free_port
 from kinemark.provenance.detect import verify
 from kinemark.settings import Settings
 
