@@ -79,6 +79,24 @@ def test_a_pace_is_what_the_last_clips_took(database):
     assert Paces(engine).cost("other", 4.0) == 4.0
 
 
+def test_a_queued_job_knows_what_it_waits_for(database):
+    engine = open_database(database)
+    jobs, paces = Jobs(engine), Paces(engine)
+    costs, priorities = (10.0, 20.0, 4.0, 8.0), (0, 0, 0, 5)
+    made = [
+        jobs.add(New("me", "spark", {}, {}, cost, str(number), priority=priority))
+        for number, (cost, priority) in enumerate(zip(costs, priorities, strict=True))
+    ]
+    assert [paces.wait(job).ahead for job in made] == [1, 2, 3, 0]
+    assert {paces.wait(job).seconds for job in made} == {None}  # nobody works
+    begun = jobs.claim("a")
+    assert begun.id == made[3].id
+    jobs.renew(begun, 50)
+    assert [(paces.wait(job).ahead, paces.wait(job).seconds) for job in made[:3]] == [(0, 4.0), (1, 14.0), (2, 34.0)]
+    jobs.claim("b")
+    assert (paces.wait(made[2]).ahead, paces.wait(made[2]).seconds) == (1, (4.0 + 10.0 + 20.0) / 2)
+
+
 def test_a_model_that_takes_long_fills_the_queue_sooner(tmp_path):
     service = service_of(Settings(home=tmp_path), f"sqlite:///{tmp_path / 'j.sqlite'}", tmp_path / "files")
     service = replace(service, most_waiting=10.0)

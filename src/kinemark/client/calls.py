@@ -46,7 +46,7 @@ class Video:
         size: WIDTHxHEIGHT of what is delivered.
         seconds: how long it is.
         error: why it failed; None if it did not.
-        more: what Kinemark adds: position, eta_seconds, seed, made, credential, labels.
+        more: what Kinemark adds: position, starts_in_seconds, eta_seconds, seed, made, credential, labels.
     """
 
     id: str

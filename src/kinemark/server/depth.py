@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from kinemark.server.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How many jobs come before one, and seconds until it begins; None where no worker is at work."""
+
+    ahead: int
+    seconds: float | None
+
 
 #: Clips that are looked back at, and seconds for which what they took is remembered.
 LAST, REMEMBERED = 21, 30.0
@@ -71,6 +81,20 @@ class Paces:
         pace = self._measured(model)
         self._known[model] = (time.monotonic() + REMEMBERED, pace)
         return pace
+
+    def wait(self, job: Job) -> Wait:
+        """What a queued job waits for, about: fairness between owners may change its turn."""
+        before = or_(
+            JOBS.c.priority > job.priority,
+            and_(JOBS.c.priority == job.priority, JOBS.c.created_at < job.created_at),
+        )
+        queued, running = JOBS.c.status == QUEUED, JOBS.c.status == RUNNING
+        left = case((running, JOBS.c.cost * (100 - JOBS.c.progress) / 100.0), else_=JOBS.c.cost)
+        columns = (func.sum(case((queued, 1), else_=0)), func.sum(case((running, 1), else_=0)), func.sum(left))
+        statement = select(*columns).where(or_(running, and_(queued, before)))
+        with self._engine.connect() as connection:
+            ahead, workers, seconds = connection.execute(statement).one()
+        return Wait(int(ahead or 0), float(seconds) / int(workers) if workers else None)
 
     def _measured(self, model: str) -> float:
         made = (JOBS.c.model == model, JOBS.c.status == COMPLETED, JOBS.c.seconds > 0)

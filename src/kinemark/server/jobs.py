@@ -188,16 +188,6 @@ class Jobs:
         rows, more = page_of_rows(self._single, JOBS, _COLUMNS, owner, wanted)
         return [_job(row) for row in rows], more
 
-    def ahead_of(self, job: Job) -> int:
-        """How many queued jobs come before one that is queued, about: fairness between owners may change it."""
-        before = or_(
-            JOBS.c.priority > job.priority,
-            and_(JOBS.c.priority == job.priority, JOBS.c.created_at < job.created_at),
-        )
-        statement = select(func.count()).select_from(JOBS).where(JOBS.c.status == QUEUED, before)
-        with self._single.connect() as connection:
-            return int(connection.execute(statement).scalar_one())
-
     def counts(self) -> dict[str, int]:
         """How many jobs there are of each status."""
         statement = select(JOBS.c.status, func.count()).group_by(JOBS.c.status)

@@ -171,7 +171,10 @@ class Service:
         }
         more["priority"] = job.priority
         if job.status == QUEUED:
-            more["position"] = self.jobs.ahead_of(job)
+            wait = self.paces.wait(job)
+            more["position"] = wait.ahead
+            if wait.seconds is not None:
+                more["starts_in_seconds"] = round(wait.seconds, 1)
         if job.status == RUNNING and job.started_at and job.progress:
             spent = max(0.0, time.time() - job.started_at)
             more["eta_seconds"] = round(spent * (100 - job.progress) / job.progress, 1)
