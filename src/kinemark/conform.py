@@ -13,6 +13,7 @@ from kinemark.errors import RequestError
 from kinemark.timeline import MAX_SECONDS, video_from_frames
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -139,3 +140,13 @@ def centre(frames_THWC: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The middle (height, width) of every frame."""
     top, left = (frames_THWC.shape[1] - size[0]) // 2, (frames_THWC.shape[2] - size[1]) // 2
     return frames_THWC[:, top : top + size[0], left : left + size[1]]
+
+
+def share_at(points: Sequence[tuple[float, float]], time: float) -> float:
+    """The share at a time in 0..1: on straight lines between the points, level before the first and after the last."""
+    before = [point for point in points if point[0] <= time]
+    after = [point for point in points if point[0] > time]
+    if not before or not after:
+        return (before or after)[-1 if before else 0][1]
+    (start, low), (end, high) = before[-1], after[0]
+    return low + (high - low) * (time - start) / (end - start)

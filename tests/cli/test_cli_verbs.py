@@ -11,8 +11,9 @@ import pytest
 
 from command_line import run
 from kinemark import catalogue
-from kinemark.cli.blend import parse_curve, share_at
+from kinemark.cli.blend import parse_curve
 from kinemark.cli.recut import parse_kept
+from kinemark.conform import share_at
 from kinemark.data.encode import encode_mp4
 from kinemark.data.video import read_image, read_video
 from kinemark.errors import RequestError

@@ -587,3 +587,33 @@ def test_a_negative_prompt_is_made_and_judged(desk):
     assert desk.service.jobs.get(made["id"]).asked["negative_prompt"] == "snow"
     asked = BOAT | {"prompt": "a woman dances on the beach", "negative_prompt": "clothes"}
     assert error_of(desk.http.post("/v1/videos", json=asked), 400)["code"] == "moderation_blocked"
+
+
+def test_two_clips_become_one_and_parts_of_one_are_kept(desk):
+    first, second = desk.made(), desk.made(**BOAT | {"seconds": "2"})
+    one, other = {"id": first["id"]}, {"id": second["id"]}
+    blended = desk.made("/v1/videos/blends", prompt="a boat", video=one, to=other, curve=[[0, 1], [1, 0]])
+    assert (blended["seconds"], blended["remixed_from_video_id"]) == ("1", first["id"])
+    kept = [{"start": 0.5, "end": 1.0}, {"start": 1.5, "end": 2.0, "at": 2.5}]
+    recut = desk.made("/v1/videos/recuts", prompt="a boat", video=other, keep=kept, seconds=3)
+    assert recut["seconds"] == "3"
+    assert desk.made("/v1/videos/recuts", prompt="a boat", video=other, keep=kept[:1])["seconds"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "param"),
+    [
+        ("blends", {"curve": [[0, 1]]}, "curve"),
+        ("blends", {"curve": [[0.5, 1], [0, 0]]}, "curve"),
+        ("blends", {"curve": [[0, 1], [1, 2]]}, "curve.1.1"),
+        ("blends", {"to": "video_unknown"}, "to"),
+        ("recuts", {"keep": []}, "keep"),
+        ("recuts", {"keep": [{"start": -1, "end": 1}]}, "keep.0.start"),
+        ("recuts", {"keep": [{"start": 0, "end": 1}], "seconds": "61"}, "seconds"),
+    ],
+)
+def test_what_cannot_be_blended_or_cut(finished, path, change, param):
+    desk, video = finished
+    asked = {"prompt": "a boat", "video": {"id": video["id"]}, "to": {"id": video["id"]}} | change
+    answer = desk.http.post(f"/v1/videos/{path}", json=asked)
+    assert error_of(answer, 404 if param == "to" else 400)["param"] == param

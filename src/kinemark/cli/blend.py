@@ -26,7 +26,7 @@ def blend(
 ) -> Request:
     """Blend two clips into one; where the curve is at 1 or 0, one of them is kept as it is."""
     from kinemark.cli.reading import said_or_read_both
-    from kinemark.conform import give_video
+    from kinemark.conform import give_video, share_at
     from kinemark.generate import parse_size
     from kinemark.timeline import Timeline
 
@@ -66,13 +66,3 @@ def parse_curve(text: str) -> list[tuple[float, float]]:
     if times != sorted(set(times)):
         raise RequestError(f"the curve's times are {times}; give each once, and in order")
     return points
-
-
-def share_at(points: list[tuple[float, float]], time: float) -> float:
-    """The share at a time in 0..1: on straight lines between the points, level before the first and after the last."""
-    before = [point for point in points if point[0] <= time]
-    after = [point for point in points if point[0] > time]
-    if not before or not after:
-        return (before or after)[-1 if before else 0][1]
-    (start, low), (end, high) = before[-1], after[0]
-    return low + (high - low) * (time - start) / (end - start)

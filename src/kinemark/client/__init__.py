@@ -36,7 +36,7 @@ from kinemark.client.calls import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from types import TracebackType
 
 __all__ = ["ApiError", "AsyncClient", "Client", "Video"]
@@ -80,6 +80,14 @@ class Client:
     def connect(self, video: Video | str, to: Video | str, prompt: str, **fields: Any) -> Video:  # noqa: ANN401
         """Ask for what leads from one clip to another."""
         return self._video(making("videos/connections", prompt, {"video": one(video), "to": one(to)} | fields))
+
+    def blend(self, video: Video | str, to: Video | str, prompt: str, **fields: Any) -> Video:  # noqa: ANN401
+        """Ask for two clips that become one, along a curve."""
+        return self._video(making("videos/blends", prompt, {"video": one(video), "to": one(to)} | fields))
+
+    def recut(self, video: Video | str, prompt: str, *, keep: Sequence[dict[str, float]], **fields: Any) -> Video:  # noqa: ANN401
+        """Ask for a clip of which parts are kept (`start`, `end`, `at`, in seconds), and the rest is made anew."""
+        return self._video(making("videos/recuts", prompt, {"video": one(video), "keep": list(keep)} | fields))
 
     def loop(self, video: Video | str, prompt: str, **fields: Any) -> Video:  # noqa: ANN401
         """Ask for a clip without an end."""
@@ -196,6 +204,14 @@ class AsyncClient:
     async def connect(self, video: Video | str, to: Video | str, prompt: str, **fields: Any) -> Video:  # noqa: ANN401
         """Ask for what leads from one clip to another."""
         return await self._video(making("videos/connections", prompt, {"video": one(video), "to": one(to)} | fields))
+
+    async def blend(self, video: Video | str, to: Video | str, prompt: str, **fields: Any) -> Video:  # noqa: ANN401
+        """Ask for two clips that become one, along a curve."""
+        return await self._video(making("videos/blends", prompt, {"video": one(video), "to": one(to)} | fields))
+
+    async def recut(self, video: Video | str, prompt: str, *, keep: Sequence[dict[str, float]], **fields: Any) -> Video:  # noqa: ANN401
+        """Ask for a clip of which parts are kept (`start`, `end`, `at`, in seconds), and the rest is made anew."""
+        return await self._video(making("videos/recuts", prompt, {"video": one(video), "keep": list(keep)} | fields))
 
     async def loop(self, video: Video | str, prompt: str, **fields: Any) -> Video:  # noqa: ANN401
         """Ask for a clip without an end."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from kinemark.conform import Given, frames_in, give_picture, give_video, natural_size
+from kinemark.conform import Given, frames_in, give_picture, give_video, natural_size, share_at
 from kinemark.errors import RequestError
-from kinemark.timeline import MAX_SECONDS, PromptSpan, Timeline
+from kinemark.timeline import MAX_SECONDS, Kept, PromptSpan, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,11 +149,65 @@ class Loop(Ask):
         return replace(made, sources=(files[SOURCE],))
 
 
-AnyAsk = Annotated[Generate | Remix | Extend | Connect | Loop, Field(discriminator="verb")]
-_ASK: Final[TypeAdapter[Generate | Remix | Extend | Connect | Loop]] = TypeAdapter(AnyAsk)
+class Blend(Ask):
+    """Two clips that become one: `curve` is the share of the first over time, each from 0 to 1."""
+
+    verb: Literal["blend"] = "blend"
+    curve: tuple[tuple[float, float], ...] = ((0.0, 1.0), (0.5, 0.5), (1.0, 0.0))
+
+    def timeline(self, target: Target, files: Mapping[str, Path]) -> Timeline:
+        """The timeline for a model; of the longer clip nothing is used beyond the length of the other."""
+        size = self.made_at(target)
+        first, second = (give_video(files[role], target, size) for role in (SOURCE, SECOND))
+        frames = min(first.frames, second.frames)
+        shares = [share_at(self.curve, t / max(1, frames - 1)) for t in range(frames)]
+        from_TCHW, to_TCHW = first.video_TCHW[:frames], second.video_TCHW[:frames]
+        made = Timeline.blend(from_TCHW, to_TCHW, self.prompt, then=self.prompt, curve=shares, fps=target.fps)
+        return replace(made, sources=(files[SOURCE], files[SECOND]))
 
 
-def read_ask(asked: Mapping[str, Any]) -> Generate | Remix | Extend | Connect | Loop:
+class Span(BaseModel):
+    """A part of a clip that is kept, in seconds: where it is in the clip, and where it begins afterwards.
+
+    Where nobody says, it stays where it is, moved so that the first part begins the clip.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    start: float = Field(ge=0, le=MAX_SECONDS)
+    end: float = Field(gt=0, le=MAX_SECONDS)
+    at: float | None = Field(default=None, ge=0, le=MAX_SECONDS)
+
+
+class Recut(Ask):
+    """A clip of which parts are kept, and the rest is made anew; as long as before unless `seconds` says otherwise."""
+
+    verb: Literal["recut"] = "recut"
+    keep: tuple[Span, ...]
+    seconds: float | None = None
+
+    def timeline(self, target: Target, files: Mapping[str, Path]) -> Timeline:
+        """The timeline for a model."""
+        given, fps = give_video(files[SOURCE], target, self.made_at(target)), target.fps
+        frames = given.frames if self.seconds is None else frames_in(self.seconds, fps, "seconds")[0]
+        first = min(span.start for span in self.keep)
+        kept = [
+            Kept(
+                round(span.start * fps),
+                min(given.frames, round(span.end * fps)),
+                round((span.start - first if span.at is None else span.at) * fps),
+            )
+            for span in self.keep
+        ]
+        made = Timeline.recut(given.video_TCHW, self.prompt, kept=kept, num_frames=frames, fps=fps)
+        return replace(made, sources=(files[SOURCE],))
+
+
+Verb = Generate | Remix | Extend | Connect | Loop | Blend | Recut
+_ASK: Final[TypeAdapter[Verb]] = TypeAdapter(Annotated[Verb, Field(discriminator="verb")])
+
+
+def read_ask(asked: Mapping[str, Any]) -> Verb:
     """What a job asks for.
 
     Raises:

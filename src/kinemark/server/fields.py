@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from kinemark.server.asks import Scene  # noqa: TC001  pydantic reads it
+from kinemark.server.asks import Scene, Span  # noqa: TC001  pydantic reads them
 from kinemark.server.problems import ProblemError
 from kinemark.timeline import MAX_SECONDS
 
@@ -45,6 +45,14 @@ def _text(value: str) -> str:
     return value
 
 
+def _in_order(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    times = [time for time, _ in points]
+    if not 2 <= len(points) <= 64 or times != sorted(set(times)):
+        raise ValueError(f"has the times {times}; give 2 to 64 points [time, share], each time once and in order")
+    return points
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
 Prompt = Annotated[str, Field(min_length=1, max_length=MOST_PROMPT), AfterValidator(_text)]
 Size = Annotated[tuple[int, int], BeforeValidator(_size)]
 Seconds = Annotated[float, AfterValidator(_seconds)]
@@ -124,6 +132,24 @@ class LoopFields(Common):
     prompt: Prompt
     seconds: Seconds = 1.0
     video: Any
+
+
+class BlendFields(Common):
+    """Of POST /videos/blends, which is Kinemark's own."""
+
+    prompt: Prompt
+    video: Any
+    to: Any
+    curve: Annotated[tuple[tuple[Share, Share], ...], AfterValidator(_in_order)] = ((0.0, 1.0), (0.5, 0.5), (1.0, 0.0))
+
+
+class RecutFields(Common):
+    """Of POST /videos/recuts, which is Kinemark's own."""
+
+    prompt: Prompt
+    video: Any
+    keep: tuple[Span, ...] = Field(min_length=1, max_length=32)
+    seconds: Seconds | None = None
 
 
 def checked(fields: type[Fields], sent: Mapping[str, Any]) -> Fields:

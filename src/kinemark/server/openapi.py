@@ -8,7 +8,16 @@ from kinemark import __version__
 from kinemark.server.batch_routes import BatchFields, FileFields
 from kinemark.server.checks import CheckFields
 from kinemark.server.desk import OPEN, CaseFields
-from kinemark.server.fields import ConnectFields, CreateFields, EditFields, ExtendFields, LoopFields, RemixFields
+from kinemark.server.fields import (
+    BlendFields,
+    ConnectFields,
+    CreateFields,
+    EditFields,
+    ExtendFields,
+    LoopFields,
+    RecutFields,
+    RemixFields,
+)
 from kinemark.server.webhook_routes import ChangeFields, EndpointFields, RotateFields, TestFields
 
 if TYPE_CHECKING:
@@ -151,6 +160,8 @@ def _clips() -> dict[str, Any]:
         "/v1/videos/edits": {"post": _operation("Change a clip, by id or of a file", video, body=EditFields)},
         "/v1/videos/extensions": {"post": _operation("Extend a clip", video, body=ExtendFields)},
         "/v1/videos/connections": {"post": _operation("Lead from one clip to another", video, body=ConnectFields)},
+        "/v1/videos/blends": {"post": _operation("Blend two clips", video, body=BlendFields)},
+        "/v1/videos/recuts": {"post": _operation("Keep parts of a clip", video, body=RecutFields)},
         "/v1/videos/loops": {"post": _operation("Make a clip endless", video, body=LoopFields)},
         "/v1/videos/characters": {"post": _operation("Refused: consent is entered by the operator", _json({}))},
         "/v1/videos/characters/{character_id}": {"get": _operation("A person who agreed to be shown", _json(_PERSON))},

@@ -14,6 +14,8 @@
 | POST /v1/videos/extensions | a clip goes on, or with `before` is led up to |
 | POST /v1/videos/connections | what leads from one clip to another; Kinemark's own |
 | POST /v1/videos/loops | a clip without an end; Kinemark's own |
+| POST /v1/videos/blends | two clips that become one; Kinemark's own |
+| POST /v1/videos/recuts | a clip of which parts are kept, and the rest is made anew; Kinemark's own |
 
 Words are judged when a clip is asked for, by the gate that judges them again when it is made.
 """
@@ -29,14 +31,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kinemark.server.asks import SECOND, SOURCE, Connect, Extend, Loop, Remix
+from kinemark.server.asks import SECOND, SOURCE, Blend, Connect, Extend, Loop, Recut, Remix
 from kinemark.server.audit import note
 from kinemark.server.entering import common, create, enter, sent_as
 from kinemark.server.fields import (
+    BlendFields,
     ConnectFields,
     EditFields,
     ExtendFields,
     LoopFields,
+    RecutFields,
     RemixFields,
     checked,
 )
@@ -76,6 +80,8 @@ def video_routes(service: Service) -> list[Route]:
         ("POST", "/v1/videos/extensions", routes.extend),
         ("POST", "/v1/videos/connections", routes.connect),
         ("POST", "/v1/videos/loops", routes.loop),
+        ("POST", "/v1/videos/blends", routes.blend),
+        ("POST", "/v1/videos/recuts", routes.recut),
         ("POST", "/v1/videos", routes.create),
         ("GET", "/v1/videos", routes.list),
         ("GET", "/v1/videos/{video_id}", routes.retrieve),
@@ -147,6 +153,24 @@ class _Routes:
         asset, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
         ask = Loop(**common(asked), size=await self._size(asset, source), seconds=asked.seconds)
         return await self._enter(request, account, asked, ask, (asset,), seconds=asked.seconds, source=source)
+
+    async def blend(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(BlendFields, await body_of(request))
+        first, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
+        second, other = await give_clip(self._service, account, SECOND, asked.to, "to")
+        ask = Blend(**common(asked), size=await self._size(first, source), curve=asked.curve)
+        seconds = min(_length(source), _length(other))
+        return await self._enter(request, account, asked, ask, (first, second), seconds=seconds, source=source)
+
+    async def recut(self, request: Request) -> Response:
+        account = await self._service.account(request)
+        asked = checked(RecutFields, await body_of(request))
+        asset, source = await give_clip(self._service, account, SOURCE, asked.video, "video")
+        size = await self._size(asset, source)
+        ask = Recut(**common(asked), size=size, keep=asked.keep, seconds=asked.seconds)
+        seconds = _length(source) if asked.seconds is None else asked.seconds
+        return await self._enter(request, account, asked, ask, (asset,), seconds=seconds, source=source)
 
     async def list(self, request: Request) -> Response:
         account = await self._service.account(request)
@@ -247,8 +271,7 @@ class _Routes:
         self, request: Request, account: Account, asked: RemixFields, asset: Asset, source: Job | None
     ) -> Response:
         ask = Remix(**common(asked), size=await self._size(asset, source), strength=asked.strength)
-        seconds = float(source.facts.get("seconds", 4)) if source else 4.0
-        return await self._enter(request, account, asked, ask, (asset,), seconds=seconds, source=source)
+        return await self._enter(request, account, asked, ask, (asset,), seconds=_length(source), source=source)
 
     async def _size(self, asset: Asset, source: Job | None) -> tuple[int, int]:
         if source is None:
@@ -277,6 +300,11 @@ class _Routes:
     async def _answer(self, job: Job) -> Response:
         headers = {"openai-poll-after-ms": str(POLL_MS)} if pending(job) else {}
         return JSONResponse(await run_in_threadpool(self._service.told, job), headers=headers)
+
+
+def _length(source: Job | None) -> float:
+    """Seconds of a clip that was made here; of another nobody has looked yet."""
+    return float(source.facts.get("seconds", 4)) if source else 4.0
 
 
 def _not_there(job: Job) -> ProblemError:
