@@ -88,8 +88,11 @@ def test_from_asking_to_a_file(client, served, tmp_path):
     assert longer.seconds == 1.5
     remixed, looped = client.remix(asked, "a blue boat"), client.loop(asked, "a boat", seconds=0.5)
     both = client.connect(asked, longer, "a boat", seconds=0.5)
+    blended = client.blend(asked, longer, "a boat", curve=[[0, 1], [1, 0]])
+    cut = client.recut(longer, "a boat", keep=[{"start": 0, "end": 0.5}], negative_prompt="snow", guidance=3)
+    assert [client.wait(made).error for made in (blended, cut)] == [None, None]
     ids = [one.id for one in client.list()]
-    assert ids[:5] == [one.id for one in (both, looped, remixed, longer, asked)]
+    assert ids[:7] == [one.id for one in (cut, blended, both, looped, remixed, longer, asked)]
     for video in (both, looped, remixed):
         client.delete(video)
     assert len(client.list()) == len(ids) - 3
