@@ -11,7 +11,7 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, insert, select, update
 
@@ -21,7 +21,7 @@ from kinemark.server.tables import API_KEYS, now
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Engine, Row
 
 SCOPES: Final = ("generate", "verify")
 OPERATOR: Final = "operator"
@@ -101,13 +101,16 @@ class Accounts:
         """The keys in force."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(API_KEYS).where(~API_KEYS.c.revoked).order_by(API_KEYS.c.created_at)).all()
-        return [Account(row.id, row.name, frozenset(row.scopes), row.per_day) for row in rows]
+        return [_account(row) for row in rows]
 
     def get(self, id_: str) -> Account | None:
         """A key in force by its id; nobody else's word is asked."""
         if id_ == OPERATOR:
             return EVERYBODY
-        return next((account for account in self.all() if account.id == id_), None)
+        statement = select(API_KEYS).where(API_KEYS.c.id == id_, ~API_KEYS.c.revoked)
+        with self._engine.connect() as connection:
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else _account(row)
 
     def any(self) -> bool:
         """Whether a key was ever made."""
@@ -132,11 +135,15 @@ class Accounts:
         right = hmac.compare_digest(_hash(secret, salt), kept)
         if kind != "km" or row is None or not right or row.revoked:
             return None
-        account = Account(row.id, row.name, frozenset(row.scopes), row.per_day)
+        account = _account(row)
         if len(self._believed) > 10_000:
             self._believed.clear()
         self._believed[_seen(key)] = (time.monotonic() + BELIEVED, account)
         return account
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(row.id, row.name, frozenset(row.scopes), row.per_day)
 
 
 def _seen(key: str) -> bytes:

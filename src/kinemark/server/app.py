@@ -28,6 +28,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -147,7 +148,8 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        headers = Headers(scope=scope)
+        sent = headers.get("x-request-id", "")
         id_ = sent if _ID.fullmatch(sent) else f"req_{secrets.token_hex(12)}"
         begun, taken = time.perf_counter(), 0
 
@@ -174,9 +176,8 @@ class Envelope:
                 self._audit.write(scope, route, message["status"], id_)
             await send(message)
 
-        told = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        kind = SpanKind.SERVER
-        with TRACER.start_as_current_span(scope["method"], of_request(told), kind, {"request": id_}):
+        asked = of_request(headers)
+        with TRACER.start_as_current_span(scope["method"], asked, SpanKind.SERVER, {"request": id_}):
             await self._app(scope, bounded, answer)
 
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -28,7 +27,7 @@ from kinemark.server.files import BATCH, KEEP, MOST_KEPT
 from kinemark.server.forms import body_of
 from kinemark.server.pages import asked_page, page_of
 from kinemark.server.problems import ProblemError
-from kinemark.server.uploads import give_lines, give_picture
+from kinemark.server.uploads import give_lines, give_picture, require_upload
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -108,15 +107,14 @@ class _Routes:
 
     async def _keep(self, account: Account, body: dict[str, Any]) -> File:
         asked, files = checked(FileFields, body), self._service.files
-        if not isinstance(asked.file, UploadFile):
-            raise ProblemError(400, "file is to be a file, as a part of a form", code="invalid_type", param="file")
+        file = require_upload(asked.file, "file")
         if asked.purpose == BATCH:
-            kept = await give_lines(self._service, asked.file, "file")
+            kept = await give_lines(self._service, file, "file")
             media_type = JSON_LINES
         else:
-            picture = await give_picture(self._service, account, "", asked.file, "file")
+            picture = await give_picture(self._service, account, "", file, "file")
             kept, media_type = (picture.digest, picture.size), picture.media_type
-        name = (asked.file.filename or "file")[:255]
+        name = (file.filename or "file")[:255]
         keep = asked.expires_after.seconds if asked.expires_after else KEEP
         made = await run_in_threadpool(
             lambda: files.add(account.id, asked.purpose, name, kept, media_type, keep, MOST_KEPT)

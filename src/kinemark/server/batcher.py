@@ -57,12 +57,12 @@ def look_after(service: Service) -> bool:
     if batch.status == VALIDATING:
         _validate(service, batch)
         return True
-    _settle(service, batch)
+    under_way = _settle(service, batch)
     if batch.status == CANCELLING:
         _end(service, batch, CANCELLED, "the batch was cancelled before this clip was made")
     elif service.batches.out_of_time(batch):
         _end(service, batch, EXPIRED, "the batch ran out of time before this clip was made")
-    elif _enter(service, batch):
+    elif _enter(service, batch, under_way):
         service.batches.later(batch, AGAIN)
     else:
         _end(service, batch, COMPLETED, "the API key was withdrawn before this clip was made")
@@ -133,8 +133,9 @@ def _line(text: bytes, number: int, known: set[str]) -> Line:
     return Line(number, custom_id, body)
 
 
-def _settle(service: Service, batch: Batch) -> None:
-    """Write down what came of the lines whose jobs are over."""
+def _settle(service: Service, batch: Batch) -> int:
+    """Write down what came of the lines whose jobs are over; how many are under way still."""
+    left = 0
     under_way = service.batches.under_way(batch.id)
     states = service.batches.jobs_in(under_way)
     for line in under_way:
@@ -143,18 +144,18 @@ def _settle(service: Service, batch: Batch) -> None:
         if state is None:
             gone = {"code": "video_deleted", "message": f"{line.job} was deleted"}
             service.batches.answer(batch, line, {"response": None, "error": gone}, failed=True)
-        elif state in (MADE, NOT_MADE):
-            job = service.jobs.get(line.job, batch.owner)
-            if job is not None:
-                service.batches.answer(batch, line, _answer(200, service.told(job)), failed=state == NOT_MADE)
+        elif state in (MADE, NOT_MADE) and (job := service.jobs.get(line.job, batch.owner)) is not None:
+            service.batches.answer(batch, line, _answer(200, service.told(job)), failed=state == NOT_MADE)
+        else:
+            left += 1
+    return left
 
 
-def _enter(service: Service, batch: Batch) -> bool:
+def _enter(service: Service, batch: Batch, under_way: int) -> bool:
     """Enter as many lines as there is room for; whether the batch still waits for anything.
 
     Of a key that was withdrawn nothing more is made.
     """
-    under_way = len(service.batches.under_way(batch.id))
     waiting = service.batches.waiting(batch.id, max(0, UNDER_WAY - under_way))
     account = service.accounts.get(batch.owner)
     if account is None:
@@ -187,12 +188,11 @@ def _enter_line(service: Service, batch: Batch, line: Line, account: Account) ->
 
 def _end(service: Service, batch: Batch, status: str, why: str) -> None:
     """Let go of what is not made, and write the files."""
-    for line in (*service.batches.under_way(batch.id), *service.batches.waiting(batch.id)):
-        if line.job is not None:
-            _, unused = service.jobs.delete(line.job, batch.owner)
-            service.store.drop(unused)
-        said = {"response": None, "error": {"code": f"batch_{status}", "message": why}}
-        service.batches.answer(batch, line, said, failed=True)
+    for line in service.batches.under_way(batch.id):
+        assert line.job is not None
+        _, unused = service.jobs.delete(line.job, batch.owner)
+        service.store.drop(unused)
+    service.batches.answer_rest(batch, {"response": None, "error": {"code": f"batch_{status}", "message": why}})
     counts = service.batches.counts(batch.id)
     output = _write(service, batch, failed=False) if counts["completed"] else None
     errors = _write(service, batch, failed=True) if counts["failed"] else None

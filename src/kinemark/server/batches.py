@@ -200,7 +200,7 @@ class Batches:
         """The lines that are in the queue, whose answer is not known."""
         return self._lines(LINES.c.batch == id_, LINES.c.job.is_not(None), LINES.c.answer.is_(None))
 
-    def waiting(self, id_: str, most: int | None = None) -> list[Line]:
+    def waiting(self, id_: str, most: int) -> list[Line]:
         """The next lines that are not in the queue."""
         return self._lines(LINES.c.batch == id_, LINES.c.job.is_(None), LINES.c.answer.is_(None), most=most)
 
@@ -215,6 +215,12 @@ class Batches:
     def answer(self, batch: Batch, line: Line, answer: Mapping[str, Any], *, failed: bool) -> None:
         """Say what came of a line."""
         self._note(batch, line, answer=dict(answer), failed=failed)
+
+    def answer_rest(self, batch: Batch, answer: Mapping[str, Any]) -> None:
+        """Say of all lines whose answer is not known that they failed, and why."""
+        rest = update(LINES).where(LINES.c.batch == batch.id, LINES.c.answer.is_(None))
+        with self._single.connect() as connection:
+            connection.execute(rest.values(answer=dict(answer), failed=True))
 
     def jobs_in(self, lines: Sequence[Line]) -> dict[str, str]:
         """The status of the jobs of lines, by id; those that were deleted are missing."""

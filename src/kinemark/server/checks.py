@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -26,8 +25,8 @@ from kinemark.provenance.records.opening import find_ledger
 from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
 from kinemark.server.limits import CONTENT, Limits
-from kinemark.server.problems import ProblemError, require_soon
-from kinemark.server.uploads import PICTURES, VIDEOS, read_upload, written
+from kinemark.server.problems import require_soon
+from kinemark.server.uploads import PICTURES, VIDEOS, read_upload, require_upload, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,9 +60,7 @@ def check_routes(service: Service, limits: Limits) -> list[Route]:
         account = await service.account(request, "verify")
         require_soon(limits.wait(account.id, CONTENT), "with this key")
         try:
-            sent = checked(CheckFields, await body_of(request)).file
-            if not isinstance(sent, UploadFile):
-                raise ProblemError(400, "file is to be a file, as a part of a form", code="invalid_type", param="file")
+            sent = require_upload(checked(CheckFields, await body_of(request)).file, "file")
             with written(await read_upload(sent, "file"), PICTURES | VIDEOS, "file") as (path, _):
                 footage = await run_in_threadpool(Footage.of, path)
                 seen = await run_in_threadpool(lambda: footage.fingerprint)

@@ -139,6 +139,18 @@ async def size_of(service: Service, asset: Asset) -> tuple[int, int]:
     return await run_in_threadpool(look)
 
 
+def require_upload(sent: object, param: str) -> UploadFile:
+    """What was sent, as the file that it has to be.
+
+    Raises:
+        ProblemError: it is none.
+    """
+    if not isinstance(sent, UploadFile):
+        message = f"{param} is to be a file, as a part of a form"
+        raise ProblemError(400, message, code="invalid_type", param=param)
+    return sent
+
+
 async def read_upload(sent: UploadFile, param: str) -> bytes:
     """The content of an upload.
 
