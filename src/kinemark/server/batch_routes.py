@@ -26,7 +26,7 @@ from kinemark.server.fields import Metadata, checked
 from kinemark.server.files import BATCH, KEEP, MOST_KEPT
 from kinemark.server.forms import body_of
 from kinemark.server.pages import asked_page, page_of
-from kinemark.server.problems import ProblemError
+from kinemark.server.problems import ProblemError, not_found
 from kinemark.server.uploads import give_lines, give_picture, require_upload
 
 if TYPE_CHECKING:
@@ -185,14 +185,14 @@ class _Routes:
         id_ = request.path_params["file_id"]
         found = await run_in_threadpool(self._service.files.get, id_, account.id)
         if found is None:
-            raise ProblemError(404, f"there is no file {id_[:80]!r}; GET /v1/files lists yours", code="not_found")
+            raise not_found("file", id_, "GET /v1/files lists yours")
         return found
 
     async def _batch(self, request: Request, account: Account) -> Batch:
         id_ = request.path_params["batch_id"]
         found = await run_in_threadpool(self._service.batches.get, id_, account.id)
         if found is None:
-            raise ProblemError(404, f"there is no batch {id_[:80]!r}; GET /v1/batches lists yours", code="not_found")
+            raise not_found("batch", id_, "GET /v1/batches lists yours")
         return found
 
     async def _told(self, batch: Batch) -> dict[str, Any]:

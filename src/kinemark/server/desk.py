@@ -28,7 +28,7 @@ from kinemark.server.audit import note
 from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
 from kinemark.server.limits import CASES, LOOKS, Limits
-from kinemark.server.problems import ProblemError, require_soon, source_of
+from kinemark.server.problems import not_found, require_soon, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -112,7 +112,7 @@ def _statement(service: Service, id_: str) -> dict[str, Any]:
             else:
                 if case.kind in OPEN.values():
                     return case.statement()
-    raise ProblemError(404, f"there is no case {id_[:80]!r}; its id was told when it was opened", code="not_found")
+    raise not_found("case", id_, "its id was told when it was opened")
 
 
 def _clip(service: Service, subject: str) -> str:

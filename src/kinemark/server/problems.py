@@ -55,6 +55,12 @@ class ProblemError(Exception):
         return JSONResponse({"error": self.error}, self.status, self.headers)
 
 
+def not_found(what: str, id_: str, hint: str = "", *, param: str | None = None) -> ProblemError:
+    """The answer to somebody who names what is not there, or is not theirs."""
+    more = f"; {hint}" if hint else ""
+    return ProblemError(404, f"there is no {what} {id_[:80]!r}{more}", code="not_found", param=param)
+
+
 def require_soon(wait: float, what: str) -> None:
     """Make sure that somebody need not wait; clients wait for as long as they are told, and ask again.
 

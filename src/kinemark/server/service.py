@@ -18,7 +18,7 @@ from kinemark.server.depth import Paces
 from kinemark.server.files import Files
 from kinemark.server.jobs import COMPLETED, FAILED, QUEUED, RUNNING, Jobs
 from kinemark.server.limits import CHANGES, KEYS, Limits
-from kinemark.server.problems import ProblemError, require_soon, source_of
+from kinemark.server.problems import ProblemError, not_found, require_soon, source_of
 from kinemark.server.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Service:
         id_ = request.path_params["video_id"]
         job = await run_in_threadpool(self.jobs.get, id_, account.id)
         if job is None:
-            raise ProblemError(404, f"there is no video {id_[:80]!r}; GET /v1/videos lists yours", code="not_found")
+            raise not_found("video", id_, "GET /v1/videos lists yours")
         return job
 
     def taken_down(self, job: Job) -> bool:

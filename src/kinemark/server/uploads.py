@@ -23,7 +23,7 @@ from kinemark.data.video import media_kind, read_shape
 from kinemark.errors import RequestError
 from kinemark.server.jobs import COMPLETED, Asset
 from kinemark.server.outside import asked
-from kinemark.server.problems import ProblemError
+from kinemark.server.problems import ProblemError, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ async def give_clip(
         raise ProblemError(400, f'{param} is to be a file, or {{"id": "video_..."}}', code="invalid_type", param=param)
     job = await run_in_threadpool(service.jobs.get, id_, account.id)
     if job is None:
-        raise ProblemError(404, f"there is no video {id_[:80]!r}", code="not_found", param=param)
+        raise not_found("video", id_, param=param)
     asset = (await run_in_threadpool(service.jobs.assets, job.id)).get("video")
     if job.status != COMPLETED or asset is None:
         state = "has expired" if job.status == COMPLETED else f"is {job.status}"
@@ -118,8 +118,7 @@ async def give_lines(service: Service, sent: UploadFile, param: str) -> tuple[st
 async def _by_id(service: Service, account: Account, role: str, id_: str, param: str) -> Asset:
     file = await run_in_threadpool(service.files.get, id_, account.id)
     if file is None:
-        message = f"there is no file {id_[:80]!r}; POST /v1/files keeps one"
-        raise ProblemError(404, message, code="not_found", param=param)
+        raise not_found("file", id_, "POST /v1/files keeps one", param=param)
     if file.media_type not in PICTURES:
         message = f"the file {id_} is {file.media_type}; give one of: {', '.join(PICTURES)}"
         raise ProblemError(400, message, code="invalid_value", param=param)

@@ -26,7 +26,7 @@ from kinemark.server.fields import checked
 from kinemark.server.forms import body_of
 from kinemark.server.outside import require_url
 from kinemark.server.pages import Wanted, asked_page, page_of
-from kinemark.server.problems import ProblemError
+from kinemark.server.problems import ProblemError, not_found
 from kinemark.server.webhooks import EVENTS, event_body
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class _Routes:
         id_ = request.path_params["endpoint_id"]
         found = await run_in_threadpool(self._service.webhooks.get, id_, account.id)
         if found is None:
-            raise ProblemError(404, f"there is no webhook endpoint {id_[:80]!r}", code="not_found")
+            raise not_found("webhook endpoint", id_)
         return found
 
     def _require(self, url: str) -> None:
